@@ -1,0 +1,49 @@
+# Everything happens inside this checkout: environment, weights and engines.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export AFITRT_HOME ?= $(CURDIR)
+export PYTHONPATH := $(CURDIR)/export
+export PYTHONWARNINGS := ignore:::pip
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test test-quick check graphs bench clean
+
+help:  ## show the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/run.stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/export.stamp: $(VENV)/dev.stamp
+	$(PIP) --editable '.[export]'
+	@touch $@
+
+demo: $(VENV)/run.stamp  ## smooth a real clip with the real network
+	$(BIN)/python bench/demo.py demo
+
+test: $(VENV)/export.stamp check  ## all tests
+	$(BIN)/python -m pytest
+
+test-quick: $(VENV)/dev.stamp check  ## tests that need neither network, weights nor torch
+	$(BIN)/python -m pytest -n 2 -m 'not weights and not export and not slow'
+
+check: $(VENV)/dev.stamp  ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+graphs: $(VENV)/export.stamp  ## remake afitrt/graphs from export/ (torch)
+	$(BIN)/python -m afitrt_export
+
+bench: $(VENV)/export.stamp  ## measure against the published network
+	$(BIN)/python bench/run.py
+
+clean:  ## remove the environment, caches, weights and engines
+	git clean -Xfdq

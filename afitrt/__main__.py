@@ -1,0 +1,6 @@
+"""`python -m afitrt` is `afitrt`."""
+
+from afitrt.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The command line: the only room that prints and exits. Exit codes are those of afitrt.errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from afitrt import __version__
+from afitrt.cli import between, doctor, engines, inspect, interpolate, weights
+from afitrt.errors import AfitrtError, InterruptedRunError, RetryError
+
+EPILOG = (
+    "Exit codes: 0 done, 1 defect, 2 options, 3 source, 4 output, 5 missing tool, 6 artefact, 7 memory or disk, "
+    "8 failed in mid-run, 9 damaged source rendered as far as it goes, 75 try again, 130 interrupted."
+)
+
+app = typer.Typer(
+    name="afitrt",
+    help="Smooth anime video by forward de-duplication on the GMFSS network.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("interpolate")(interpolate.interpolate)
+app.command("plan")(inspect.plan)
+app.command("scenes")(inspect.scenes)
+app.command("between")(between.between)
+app.command("build-engine")(engines.build_engine)
+app.command("doctor")(doctor.doctor)
+app.add_typer(weights.app, name="weights")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"afitrt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Smooth anime video by forward de-duplication on the GMFSS network."""
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    raise RetryError("stopped by SIGTERM", "time to finish", "the same command again")
+
+
+def main() -> None:
+    """Runs the command line and exits with a documented code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app()
+    except AfitrtError as error:
+        from afitrt.cli.console import print_error
+
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(InterruptedRunError.exit_code)
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit and would complain about the same closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(4)

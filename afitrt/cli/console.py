@@ -1,0 +1,118 @@
+"""What a person sees: notes and errors on stderr, results on stdout, a progress bar on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import timedelta
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from afitrt import events
+from afitrt.errors import AfitrtError
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+stdout = Console(highlight=False, soft_wrap=True)
+
+
+def print_error(error: AfitrtError) -> None:
+    """The three parts of an error, and what was kept, on stderr."""
+    stderr.print("error: ", style="bold red", end="")
+    stderr.print(str(error), markup=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line of stdout."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def duration(seconds: float) -> str:
+    """A duration rounded up to the largest unit that fits: "3 minutes", "2 days"."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds > length:
+            count = -(-seconds // length)
+            return f"{count:.0f} {unit}s"
+    return f"{max(1, -(-seconds // 1)):.0f} seconds"
+
+
+class Reporter:
+    """Draws events. quiet leaves only warnings; as_json prints one line an event on stdout and nothing else."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> None:
+        self._quiet, self._verbose, self._json = quiet, verbose, as_json
+        self._bar: Progress | None = None
+        self._task: Any = None
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if self._json and isinstance(error, AfitrtError):
+            parts = {"found": error.found, "expected": error.expected, "hint": error.hint, "kept": error.kept}
+            print_json({"event": "error", "exit_code": error.exit_code, **parts})
+
+    def __call__(self, event: events.Event) -> None:
+        """Shows one event."""
+        if self._json:
+            print_json(event.as_json())
+            return
+        match event:
+            case events.Warned():
+                stderr.print(f"warning: {event.text}", style="yellow", markup=False)
+            case events.Progress():
+                self._advance(event)
+            case _ if self._quiet:
+                pass
+            case events.Note():
+                stderr.print(event.text, markup=False)
+            case events.Started():
+                self._start(event)
+            case events.SceneFound() if self._verbose:
+                when = timedelta(seconds=event.seconds)
+                stderr.print(f"scene at frame {event.index} ({when})", markup=False)
+            case events.Done():
+                self._done(event)
+
+    def _start(self, event: events.Started) -> None:
+        if event.seconds is not None:
+            stderr.print(
+                f"at most {duration(event.seconds)} on this CPU, about {event.memory / 1e9:.1f} GB of memory; "
+                "`afitrt doctor` says how to use a GPU",
+                markup=False,
+            )
+        if not stderr.is_terminal:
+            return
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[fps]} fps, {task.fields[scenes]} scenes"),
+            TimeRemainingColumn(),
+            console=stderr,
+        )
+        self._task = self._bar.add_task("pictures", total=event.outputs, fps="-", scenes=0)
+        self._bar.start()
+
+    def _advance(self, event: events.Progress) -> None:
+        if self._bar is not None:
+            speed = self._bar.tasks[0].speed
+            fps = f"{speed:.2f}" if speed else "-"
+            self._bar.update(self._task, completed=event.outputs, scenes=event.scenes, fps=fps)
+
+    def _done(self, event: events.Done) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if self._verbose:
+            for name, cost in event.stages.items():
+                stderr.print(f"{name}: {cost['calls']:.0f} calls, {cost['seconds']:.2f} s", markup=False)
+        stdout.print(
+            f"{event.output}: {event.frames} frames in, {event.outputs} pictures out at {event.rate} fps, "
+            f"{event.scenes} scenes, {event.seconds:.1f} s",
+            markup=False,
+        )

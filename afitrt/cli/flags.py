@@ -1,0 +1,202 @@
+"""Command-line options in groups: each group is a frozen dataclass that turns its texts into an options value.
+
+Numbers arrive as text, so that a wrong one is answered by our own three-part error and not by the parser's.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from afitrt.errors import UsageError
+from afitrt.options import DETECTORS, MODELS, PRECISIONS, RUNTIMES, SCALES
+from afitrt.options import EncodeOptions, ModelOptions, SceneOptions, ScheduleOptions
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Spreads each parameter of a dataclass type into one option a field, and gathers them again at the call."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind) and isinstance(kind, type)}
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name not in groups:
+            parameters.append(parameter.replace(annotation=hints[name]))
+            continue
+        kinds = get_type_hints(groups[name], include_extras=True)
+        parameters += [
+            inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=kinds[f.name])
+            for f in fields(groups[name])
+        ]
+
+    @functools.wraps(command)
+    def spread(**given: Any) -> None:
+        gathered = {
+            name: kind(**{f.name: given.pop(f.name) for f in fields(kind)}) for name, kind in groups.items()
+        }
+        command(**given, **gathered)
+
+    spread.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        sorted(parameters, key=lambda parameter: parameter.kind)
+    )
+    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return spread
+
+
+def whole(option: str, text: str, expected: str, example: str) -> int:
+    """The whole number in an option's text. Raises UsageError."""
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{option} {text}", expected, example) from None
+
+
+def number(option: str, text: str, example: str) -> float:
+    """The finite number in an option's text. Raises UsageError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"{option} {text}", "a number", example)
+    return value
+
+
+def clock_time(option: str, text: str | None) -> Fraction | None:
+    """Seconds of "12.5" or "HH:MM:SS.mmm" (hours and minutes may be left out). Raises UsageError."""
+    if text is None:
+        return None
+    total = Fraction(0)
+    try:
+        for part in text.split(":", 2):
+            value = Fraction(part)
+            if value < 0:
+                raise ValueError(part)
+            total = total * 60 + value
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"{option} {text}", "seconds or HH:MM:SS.mmm", f"{option} 00:01:30.5") from None
+    return total
+
+
+@dataclass(frozen=True)
+class ScheduleFlags:
+    """How many pictures, and how holds are smoothed."""
+
+    times: Annotated[
+        str | None, typer.Option("--times", "-t", help="Pictures for each source frame.", show_default="2")
+    ] = None
+    fps: Annotated[
+        str | None,
+        typer.Option("--fps", help="Pictures for each second instead: 60, 60000/1001, 59.94 (NTSC)."),
+    ] = None
+    n_forward: Annotated[
+        str | None,
+        typer.Option(
+            "--n-forward", "-n", help="Smoothing passes: holds minus 1. 2 cures threes.", show_default="automatic"
+        ),
+    ] = None
+    n_pass: Annotated[
+        str | None, typer.Option("--n-pass", help="The same in MultiPassDedup's words: n-forward + 1.")
+    ] = None
+    shrink: Annotated[
+        bool, typer.Option("--shrink/--no-shrink", help="End scenes with new pictures, not with repeats.")
+    ] = True
+    correct: Annotated[
+        bool, typer.Option("--correct/--no-correct", help="Even out the motion at both ends of a scene.")
+    ] = True
+
+    def options(self) -> ScheduleOptions:
+        """Raises UsageError."""
+        from afitrt.rates import parse_rate
+
+        fps = None if self.fps is None else parse_rate(self.fps, "--fps")
+        times = 2 if fps is None else None
+        if self.times is not None:
+            example = "--fps for a rate that is not a whole multiple, as in --fps 60"
+            times = whole("--times", self.times, "a whole number from 1", example)
+        return ScheduleOptions(times, fps, self._passes(), self.shrink, self.correct)
+
+    def _passes(self) -> int:
+        if self.n_forward is not None and self.n_pass is not None:
+            raise UsageError("both --n-forward and --n-pass", "one of the two", "--n-forward 2")
+        expected = "a whole number from 0 (automatic) to 16"
+        if self.n_pass is not None:
+            passes = whole("--n-pass", self.n_pass, "a whole number from 1 (automatic) to 17", "--n-pass 3")
+            return ScheduleOptions(n_forward=passes - 1).n_forward
+        return whole("--n-forward", self.n_forward or "0", expected, "--n-forward 2")
+
+
+@dataclass(frozen=True)
+class SceneFlags:
+    """Where scenes begin."""
+
+    detector: Annotated[str, typer.Option(help=f"Scene detector: {', '.join(DETECTORS)}.")] = "svfi"
+    scene_threshold: Annotated[str, typer.Option(help="Sensitivity of svfi; lower finds more cuts.")] = "14"
+    cuts: Annotated[
+        str | None,
+        typer.Option(help="Cuts to use instead: 31,64, or a file as `afitrt scenes IN -o FILE` writes it."),
+    ] = None
+
+    def options(self) -> SceneOptions:
+        """Raises UsageError or InputError."""
+        cuts = None if self.cuts is None else _cuts(self.cuts)
+        threshold = number("--scene-threshold", self.scene_threshold, "--scene-threshold 14")
+        return SceneOptions(self.detector, threshold, cuts)
+
+
+def _cuts(text: str) -> tuple[int, ...]:
+    from afitrt.scenes import check_cuts, read_cuts
+
+    parts = [part.strip() for part in text.split(",")]
+    if all(part.isdigit() for part in parts):
+        return check_cuts([int(part) for part in parts])
+    return read_cuts(Path(text))
+
+
+@dataclass(frozen=True)
+class ModelFlags:
+    """Which network runs where."""
+
+    model: Annotated[str, typer.Option(help=f"Network: {', '.join(MODELS)}.")] = "gmfss"
+    weights: Annotated[str, typer.Option(help="Weight set, as `afitrt weights list` names it.")] = "gmfss-union"
+    scale: Annotated[
+        str, typer.Option(help=f"Optical flow's scale: {', '.join(f'{s:g}' for s in SCALES)}.")
+    ] = "1.0"
+    precision: Annotated[str, typer.Option(help=f"Arithmetic: {', '.join(PRECISIONS)}.")] = "fp32"
+    runtime: Annotated[str, typer.Option(help=f"Runtime: {', '.join(RUNTIMES)}.")] = "onnx"
+    threads: Annotated[str, typer.Option(help="CPU threads of the network.", show_default="all cores")] = "0"
+
+    def options(self) -> ModelOptions:
+        """Raises UsageError."""
+        listed = "one of " + ", ".join(f"{s:g}" for s in SCALES)
+        try:
+            scale = float(self.scale)
+        except ValueError:
+            raise UsageError(f"--scale {self.scale}", listed, "--scale 1.0") from None
+        threads = whole("--threads", self.threads, "a whole number from 0 (all cores)", "--threads 2")
+        return ModelOptions(self.model, self.weights, scale, self.precision, self.runtime, threads)
+
+
+@dataclass(frozen=True)
+class EncodeFlags:
+    """How the result is encoded."""
+
+    codec: Annotated[str, typer.Option(help="Video encoder, by ffmpeg's name.")] = "libx265"
+    crf: Annotated[str, typer.Option(help="Quality; lower is better and larger.")] = "16"
+    preset: Annotated[
+        str | None, typer.Option(help="The encoder's preset.", show_default="the encoder's own")
+    ] = None
+    pix_fmt: Annotated[
+        str | None, typer.Option(help="Pixel format.", show_default="10 bit 4:2:0 where it fits")
+    ] = None
+
+    def options(self) -> EncodeOptions:
+        """Raises UsageError."""
+        return EncodeOptions(self.codec, number("--crf", self.crf, "--crf 16"), self.preset, self.pix_fmt)

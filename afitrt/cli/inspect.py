@@ -1,0 +1,129 @@
+"""`afitrt plan` and `afitrt scenes`: what would happen, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from afitrt.cli.flags import SceneFlags, ScheduleFlags, grouped, whole
+from afitrt.errors import UsageError
+from afitrt.options import SceneOptions, ScheduleOptions
+
+if TYPE_CHECKING:
+    from afitrt.frames import VideoInfo
+    from afitrt.scenes import Verdict
+    from afitrt.schedule import End, Frame
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+@grouped
+def plan(
+    source: Annotated[
+        Path | None, typer.Argument(metavar="[IN]", help="The video; without one, give --frames and --rate.")
+    ] = None,
+    *,
+    schedule: ScheduleFlags,
+    scenes: SceneFlags,
+    frames: Annotated[str | None, typer.Option(help="Number of source frames, without a video.")] = None,
+    rate: Annotated[str, typer.Option(help="Source rate, without a video.")] = "24000/1001",
+    as_json: AsJson = False,
+) -> None:
+    """Print scenes, outputs, and the matchings and inferences that a job would cost."""
+    from afitrt import schedule as room
+    from afitrt.cli.console import print_json
+
+    options, finding = schedule.options(), scenes.options()
+    if source is not None:
+        source_rate, timeline = _watched(source, finding)
+    else:
+        source_rate, timeline = _imagined(frames, rate, finding.cuts or ())
+    options = replace(options, n_forward=room.resolve_n_forward(options.n_forward, source_rate))
+    if as_json:
+        print_json(room.listing(room.plan(timeline, options)))
+    else:
+        _print_plan(timeline, options)
+
+
+@grouped
+def scenes(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The video.", show_default=False)],
+    *,
+    scenes: SceneFlags,
+    output: Annotated[Path | None, typer.Option("-o", help="Write the cuts to this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find scenes; print them, or write the cuts to a file that a person can edit."""
+    from afitrt import video
+    from afitrt.artefacts import written_aside
+    from afitrt.cli.console import print_json, stdout
+    from afitrt.scenes import cuts_text
+
+    info = video.probe(source)
+    verdicts = list(_verdicts(info, scenes.options()))
+    cuts = [verdict.index for verdict in verdicts if verdict.cut]
+    if output is not None:
+        with written_aside(output) as aside:
+            aside.write_text(cuts_text(cuts))
+    if as_json:
+        print_json({"frames": [asdict(verdict) for verdict in verdicts[1:]]})
+        return
+    for number, (first, last) in enumerate(zip([0, *cuts], [*cuts, len(verdicts)], strict=True)):
+        begins = timedelta(seconds=float(info.seconds(first) - info.seconds(0)))
+        stdout.print(f"scene {number}: frames {first} to {last - 1}, from {begins}", markup=False)
+
+
+def _verdicts(info: VideoInfo, options: SceneOptions) -> Iterator[Verdict]:
+    from afitrt import video
+    from afitrt.scenes import detector
+
+    judge = detector(options).judge
+    with video.Reader(info) as reader:
+        for pixels in reader:
+            yield judge(pixels)
+
+
+def _watched(source: Path, options: SceneOptions) -> tuple[Fraction, list[Frame | End]]:
+    from afitrt import video
+    from afitrt.schedule import End, Frame
+
+    info = video.probe(source)
+    cuts = [verdict.cut for verdict in _verdicts(info, options)]
+    timeline: list[Frame | End] = [Frame(index / info.rate, cut) for index, cut in enumerate(cuts)]
+    return info.rate, [*timeline, End(len(cuts) / info.rate)]
+
+
+def _imagined(frames: str | None, rate: str, cuts: tuple[int, ...]) -> tuple[Fraction, list[Frame | End]]:
+    from afitrt.rates import parse_rate
+    from afitrt.scenes import check_cuts
+    from afitrt.schedule import End, Frame
+
+    if frames is None:
+        raise UsageError("neither IN nor --frames", "one of the two", "afitrt plan IN, or --frames 100")
+    count = whole("--frames", frames, "a whole number from 0", "--frames 100")
+    if count < 0:
+        raise UsageError(f"--frames {count}", "a whole number from 0", "--frames 100")
+    source_rate = parse_rate(rate, "--rate")
+    opens = set(check_cuts(cuts, count))
+    timeline: list[Frame | End] = [Frame(index / source_rate, index in opens) for index in range(count)]
+    return source_rate, [*timeline, End(count / source_rate)]
+
+
+def _print_plan(timeline: list[Frame | End], options: ScheduleOptions) -> None:
+    from afitrt import schedule as room
+    from afitrt.cli.console import stderr, stdout
+
+    summary = room.summarise(room.plan(timeline, options))
+    scenes = sum(1 for index, item in enumerate(timeline) if isinstance(item, room.Frame) and (item.cut or not index))
+    stdout.print(f"source frames: {len(timeline) - 1}")
+    stdout.print(f"scenes: {scenes}")
+    stdout.print(f"n_forward: {options.n_forward}")
+    stdout.print(f"outputs: {summary.outputs}")
+    stdout.print(f"matchings: {summary.matchings}")
+    stdout.print(f"inferences: {summary.inferences}")

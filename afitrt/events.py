@@ -1,0 +1,86 @@
+"""What a run tells while it works, as values. The command line draws them; `--json` prints them as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events; `kind` is the word in the JSON line's field `event`."""
+
+    kind: ClassVar[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as plain JSON values."""
+        return {"event": self.kind, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    """A line for the user: something is made on the way, or was decided for them."""
+
+    kind: ClassVar[str] = "note"
+    text: str
+
+
+@dataclass(frozen=True)
+class Warned(Event):
+    """Something of the source was changed, dropped or is doubtful."""
+
+    kind: ClassVar[str] = "warning"
+    text: str
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """Work begins. seconds and memory (bytes) are estimates; seconds is None where nothing could be timed."""
+
+    kind: ClassVar[str] = "start"
+    source: str
+    output: str
+    frames: int
+    outputs: int
+    rate: str
+    n_forward: int
+    seconds: float | None
+    memory: int
+
+
+@dataclass(frozen=True)
+class SceneFound(Event):
+    """A scene begins at this source frame (absolute index), shown at `seconds` after the first one."""
+
+    kind: ClassVar[str] = "scene"
+    index: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """Source frames taken in and pictures put out so far."""
+
+    kind: ClassVar[str] = "progress"
+    frames: int
+    outputs: int
+    scenes: int
+
+
+@dataclass(frozen=True)
+class Done(Event):
+    """The finished file and what it took. stages: seconds and calls of each stage of the network."""
+
+    kind: ClassVar[str] = "done"
+    output: str
+    frames: int
+    outputs: int
+    rate: str
+    scenes: int
+    interpolated: int
+    seconds: float
+    stages: dict[str, dict[str, float]]
+
+
+Tell = Callable[[Event], None]

@@ -1,0 +1,105 @@
+"""Values that travel between the rooms: what a video is, what a picture looks like, how it is padded.
+
+Sizes are width x height in pixels when named, height x width in array shapes. A decoded frame is an ndarray
+[height, width, 3], RGB, uint8 or uint16 over its full range (stills may be float32, 0..1). A planar picture is float32 [1, 3, H, W], RGB,
+0..1, padded to a multiple by repeating its right and bottom edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
+Planar = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Colour facts of a stream, in ffmpeg's words; None where the stream does not say."""
+
+    matrix: str | None = None
+    primaries: str | None = None
+    transfer: str | None = None
+    range: str | None = None
+    chroma_location: str | None = None
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What probing told of the first video stream.
+
+    rate: frames per second (average where it varies). pts: presentation times in ascending order, in units of
+    time_base seconds, one for each packet that is not to be discarded. end: last pts plus its duration, same
+    units. depth: bits of one component. constant: every spacing of pts agrees with the rate to within a tick.
+    """
+
+    path: Path
+    width: int
+    height: int
+    rate: Fraction
+    time_base: Fraction
+    pts: npt.NDArray[np.int64] = field(repr=False, compare=False)
+    end: int
+    pix_fmt: str
+    depth: int
+    colour: Colour = Colour()
+    sample_aspect: Fraction = Fraction(1)
+    constant: bool = True
+
+    @property
+    def frames(self) -> int:
+        """Number of frames, counted in packets."""
+        return len(self.pts)
+
+    def seconds(self, index: int) -> Fraction:
+        """Exact presentation time of a frame; index == frames gives the end of the last one."""
+        ticks = self.end if index == self.frames else int(self.pts[index])
+        return ticks * self.time_base
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Size of the picture a stage works on (padded, pixels) and the scale of its optical flow."""
+
+    width: int
+    height: int
+    scale: float = 1.0
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+def padded(width: int, height: int, multiple: int, scale: float = 1.0) -> Geometry:
+    """Smallest geometry of whole multiples that holds the picture."""
+    return Geometry(-(-width // multiple) * multiple, -(-height // multiple) * multiple, scale)
+
+
+def to_planar(frame: Pixels, geometry: Geometry) -> Planar:
+    """float32 [1, 3, H, W] in 0..1 of a frame [height, width, 3]; right and bottom edges are repeated."""
+    height, width, _ = frame.shape
+    planar = np.empty((1, 3, geometry.height, geometry.width), np.float32)
+    np.divide(
+        frame.transpose(2, 0, 1), _full_range(frame.dtype), out=planar[0, :, :height, :width], casting="unsafe"
+    )
+    planar[0, :, :height, width:] = planar[0, :, :height, width - 1 : width]
+    planar[0, :, height:, :] = planar[0, :, height - 1 : height, :]
+    return planar
+
+
+def from_planar(planar: Planar, width: int, height: int, dtype: npt.DTypeLike) -> Pixels:
+    """Crops and clips a planar picture to [height, width, 3]; rounds (half to even) unless dtype is float32."""
+    cropped = np.clip(planar[0, :, :height, :width].transpose(1, 2, 0), 0, 1)
+    if np.dtype(dtype) == np.float32:
+        return np.ascontiguousarray(cropped)
+    rounded: Pixels = np.rint(cropped * _full_range(np.dtype(dtype))).astype(dtype)
+    return rounded
+
+
+def _full_range(dtype: np.dtype[Any]) -> np.float32:
+    return np.float32(1 if dtype == np.float32 else np.iinfo(dtype).max)

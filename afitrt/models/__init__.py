@@ -1,0 +1,56 @@
+"""Interpolation networks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy.typing as npt
+
+from afitrt.errors import UsageError
+from afitrt.models.protocol import Interpolator, Memory
+from afitrt.options import ModelOptions
+
+Say = Callable[[str], None]
+
+
+def memory(options: ModelOptions, width: int, height: int) -> Memory:
+    """Bytes that a model will need for pictures of this size, before anything is made."""
+    if options.model == "blend":
+        from afitrt.models.blend import memory as blend_memory
+
+        return blend_memory(width, height)
+    from afitrt.models import gmfss
+
+    return gmfss.memory(gmfss.geometry(width, height, options.scale))
+
+
+def prepare(options: ModelOptions, width: int, height: int, say: Say) -> list[Path]:
+    """Makes every stage of a model ready for one size; returns their files. Raises UsageError, ArtefactError."""
+    from afitrt import build
+    from afitrt.models import gmfss
+
+    if options.model == "blend":
+        raise UsageError("--model blend", "a model with a network", "--model gmfss")
+    size = gmfss.geometry(width, height, options.scale)
+    return [build.ensure_stage(options.model, stage, size, options.weights, say) for stage in gmfss.STAGES]
+
+
+def make(options: ModelOptions, width: int, height: int, dtype: npt.DTypeLike, say: Say) -> Interpolator:
+    """An interpolator for pictures of width x height that downloads as dtype (uint8 or uint16).
+
+    `say` is told in one line what had to be made on the way (weights, stages of this size).
+    """
+    if options.model == "blend":
+        from afitrt.models.blend import Blend
+
+        return Blend(width, height, dtype)
+    from afitrt.models.gmfss import Gmfss
+    from afitrt.runtimes.onnx import OnnxRuntime
+
+    runtime = OnnxRuntime(options, say)
+    try:
+        return Gmfss(runtime, width, height, options.scale, dtype)
+    except BaseException:
+        runtime.close()
+        raise

@@ -1,0 +1,52 @@
+"""The weighted mean of two pictures: exact, quick, and blind to motion. For dry runs and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from afitrt.frames import Geometry, Pixels, from_planar, to_planar
+from afitrt.models.protocol import Memory, StageClock
+
+Mean = npt.NDArray[np.float32]
+
+
+class Blend:
+    """Pictures are float32 [1, 3, height, width], RGB, 0..1, not padded."""
+
+    def __init__(self, width: int, height: int, dtype: npt.DTypeLike) -> None:
+        self._geometry = Geometry(width, height)
+        self._dtype = np.dtype(dtype)
+        self.clock = StageClock()
+
+    def upload(self, frame: Pixels) -> Mean:
+        """See Interpolator."""
+        return to_planar(frame, self._geometry)
+
+    def between(self, left: Mean, right: Mean, times: Sequence[Fraction]) -> list[Mean]:
+        """See Interpolator."""
+        with self.clock.timed("match"):
+            difference = right - left
+        pictures = []
+        for t in times:
+            with self.clock.timed("fuse"):
+                pictures.append(left + difference * np.float32(t))
+        return pictures
+
+    def download(self, picture: Mean) -> Pixels:
+        """See Interpolator."""
+        return from_planar(picture, self._geometry.width, self._geometry.height, self._dtype)
+
+    def release(self, picture: Mean) -> None:
+        """Memory is the garbage collector's."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def memory(width: int, height: int) -> Memory:
+    """Bytes of one float32 picture; there are no stages."""
+    return Memory(stages=0, picture=3 * width * height * 4)

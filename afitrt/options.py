@@ -1,0 +1,123 @@
+"""What a user can ask for, as frozen values that refuse nonsense at birth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from afitrt.errors import UsageError
+
+SCALES = (0.25, 0.5, 1.0, 2.0)
+DETECTORS = ("svfi", "none")
+RUNTIMES = ("onnx",)
+PRECISIONS = ("fp32",)
+MODELS = ("gmfss", "blend")
+MAX_N_FORWARD = 16
+
+
+def one_of(option: str, value: object, allowed: tuple[object, ...]) -> None:
+    """Raises UsageError unless the value is one of those allowed."""
+    if value not in allowed:
+        listed = ", ".join(str(each) for each in allowed)
+        raise UsageError(f"{option} {value}", f"one of {listed}", f"{option} {allowed[0]}")
+
+
+@dataclass(frozen=True)
+class ScheduleOptions:
+    """How many pictures there are to be, and how holds are smoothed.
+
+    Exactly one of times (outputs per source frame) and fps (outputs per second) is given. n_forward is 0 for
+    automatic, else 1..16. shrink: use the end of a scene for new pictures instead of repeating its last one.
+    correct: even out the motion at both ends of a scene.
+    """
+
+    times: int | None = 2
+    fps: Fraction | None = None
+    n_forward: int = 0
+    shrink: bool = True
+    correct: bool = True
+
+    def __post_init__(self) -> None:
+        if self.fps is None and self.times is None:
+            raise UsageError("neither --times nor --fps", "one of the two", "--times 2")
+        if self.fps is not None and self.times is not None:
+            raise UsageError("both --times and --fps", "one of the two", "leave one out")
+        if self.times is not None and self.times < 1:
+            raise UsageError(f"--times {self.times}", "a whole number from 1", "--times 2, or --fps for a rate")
+        if self.fps is not None and self.fps <= 0:
+            raise UsageError(f"--fps {self.fps}", "a rate above 0", "--fps 60")
+        if not 0 <= self.n_forward <= MAX_N_FORWARD:
+            raise UsageError(
+                f"--n-forward {self.n_forward}",
+                f"a whole number from 0 (automatic) to {MAX_N_FORWARD}",
+                "--n-forward 2",
+            )
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """Where scenes begin: found by a detector, or given as cuts (absolute indices of first frames)."""
+
+    detector: str = "svfi"
+    threshold: float = 14.0
+    cuts: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        one_of("--detector", self.detector, DETECTORS)
+        if not self.threshold >= 0:
+            raise UsageError(f"--scene-threshold {self.threshold}", "a number from 0", "--scene-threshold 14")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which network runs where. threads 0 means as many as the machine has cores."""
+
+    model: str = "gmfss"
+    weights: str = "gmfss-union"
+    scale: float = 1.0
+    precision: str = "fp32"
+    runtime: str = "onnx"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        one_of("--model", self.model, MODELS)
+        one_of("--scale", self.scale, SCALES)
+        one_of("--precision", self.precision, PRECISIONS)
+        one_of("--runtime", self.runtime, RUNTIMES)
+        if self.threads < 0:
+            raise UsageError(f"--threads {self.threads}", "a whole number from 0 (all cores)", "--threads 0")
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """The video encoder, by ffmpeg's names. preset None takes the codec's default; pix_fmt None the depth's."""
+
+    codec: str = "libx265"
+    crf: float = 16
+    preset: str | None = None
+    pix_fmt: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the whole pipeline. start and end: seconds on the source's clock, half-open; None is open.
+
+    output None names the file beside the source after the rate that it really has.
+    """
+
+    source: Path
+    output: Path | None = None
+    schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
+    scenes: SceneOptions = field(default_factory=SceneOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+    start: Fraction | None = None
+    end: Fraction | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise UsageError(
+                f"--start {float(self.start):g} --end {float(self.end):g}", "a start before the end", "swap the two"
+            )

@@ -1,0 +1,84 @@
+"""ONNX Runtime on the CPU: tensors are float32 arrays, stages are sessions of fixed-size graphs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from afitrt import build
+from afitrt.errors import ArtefactError, RenderError
+from afitrt.frames import Geometry
+from afitrt.options import ModelOptions
+
+Array = npt.NDArray[np.float32]
+
+
+class OnnxStage:
+    """See Stage. Results are fresh arrays."""
+
+    def __init__(self, name: str, session: ort.InferenceSession) -> None:
+        self._name, self._session = name, session
+        self.inputs = tuple(each.name for each in session.get_inputs())
+        self._outputs = [each.name for each in session.get_outputs()]
+
+    def __call__(self, **tensors: Array) -> dict[str, Array]:
+        """See Stage. Raises RenderError with ONNX Runtime's words."""
+        try:
+            results = self._session.run(self._outputs, tensors)
+        except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
+            raise RenderError(
+                f"stage {self._name} failed: {str(error).splitlines()[0]}",
+                "a stage that runs at this size",
+                "a smaller --scale or size if memory ran out; else report it with `afitrt doctor --json`",
+            ) from error
+        return dict(zip(self._outputs, results, strict=True))
+
+
+class OnnxRuntime:
+    """See Runtime. threads 0 takes every core that this process may use."""
+
+    def __init__(self, options: ModelOptions, say: Callable[[str], None]) -> None:
+        self._options, self._say = options, say
+        self._threads = options.threads or len(os.sched_getaffinity(0))
+
+    def stage(self, name: str, geometry: Geometry) -> OnnxStage:
+        """See Runtime. Raises ArtefactError."""
+        path = build.ensure_stage(self._options.model, name, geometry, self._options.weights, self._say)
+        try:
+            session = ort.InferenceSession(path, self._session_options(name), providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ArtefactError(
+                f"{path} cannot be loaded: {str(error).splitlines()[0]}",
+                "a stage made by this afitrt",
+                f"delete {path} and run the command again",
+            ) from error
+        return OnnxStage(name, session)
+
+    def to_device(self, array: Array) -> Array:
+        """See Runtime."""
+        return array
+
+    def to_host(self, tensor: Array) -> Array:
+        """See Runtime."""
+        return tensor
+
+    def release(self, tensor: Array) -> None:
+        """Memory is the garbage collector's."""
+
+    def close(self) -> None:
+        """Sessions end with their stages."""
+
+    def _session_options(self, stage: str) -> ort.SessionOptions:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = self._threads
+        if stage == "splat":
+            # Adding ScatterND races between the threads of one node; two nodes side by side are safe.
+            options.intra_op_num_threads = 1
+            options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
+            options.inter_op_num_threads = min(2, self._threads)
+        return options

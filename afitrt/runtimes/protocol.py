@@ -1,0 +1,40 @@
+"""What a model asks of a runtime: named stages over opaque tensors."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from afitrt.frames import Geometry
+
+Tensor = Any
+
+
+class Stage(Protocol):
+    """One fixed-size graph. inputs: the names it takes."""
+
+    inputs: tuple[str, ...]
+
+    def __call__(self, **tensors: Tensor) -> dict[str, Tensor]:
+        """Tensors by name from tensors by name; the caller owns the results."""
+
+
+class Runtime(Protocol):
+    """Runs the stages of one model with one set of weights. Calls come from one thread."""
+
+    def stage(self, name: str, geometry: Geometry) -> Stage:
+        """A stage ready to run at this size; made on the way when it is missing."""
+
+    def to_device(self, array: npt.NDArray[np.float32]) -> Tensor:
+        """A tensor with the array's values."""
+
+    def to_host(self, tensor: Tensor) -> npt.NDArray[np.float32]:
+        """The tensor's values; valid after the tensor is released."""
+
+    def release(self, tensor: Tensor) -> None:
+        """Gives a tensor's memory back."""
+
+    def close(self) -> None:
+        """Gives everything back; no stage may be called afterwards."""

@@ -1,0 +1,90 @@
+"""Artefacts: found by what made them, refused by the field that differs, never half written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from afitrt import artefacts
+from afitrt.errors import ArtefactError, OutputError
+
+IDENTITY = artefacts.Identity(
+    runtime="onnx",
+    runtime_version="1.2",
+    model="gmfss",
+    stage="fuse",
+    weights="aa",
+    graph="bb",
+    export_version=1,
+    width=448,
+    height=256,
+    scale=1.0,
+    precision="fp32",
+    target="cpu",
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AFITRT_HOME", str(tmp_path))
+    return tmp_path
+
+
+def make(content: bytes = b"engine") -> Path:
+    return artefacts.make(IDENTITY, ".onnx", lambda path: path.write_bytes(content) and None)
+
+
+def test_made_once_found_again_and_readable_by_name() -> None:
+    assert artefacts.find(IDENTITY, ".onnx") is None
+    path = make()
+    assert artefacts.find(IDENTITY, ".onnx") == path
+    assert path.name.startswith("gmfss-fuse-448x256-s1-fp32-cpu-")
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(artefacts.Identity)])
+def test_every_field_makes_another_artefact_and_is_named_when_it_differs(field: str) -> None:
+    path = make()
+    other = replace(IDENTITY, **{field: 7 if isinstance(getattr(IDENTITY, field), int | float) else "other"})
+    assert artefacts.find(other, ".onnx") is None
+    with pytest.raises(ArtefactError, match=f"was made for {field} "):
+        artefacts.check(path, other)
+
+
+@pytest.mark.parametrize("damage", [b"enginf", b"engin", b""])
+def test_damaged_bytes_are_refused(damage: bytes) -> None:
+    path = make()
+    path.write_bytes(damage)
+    with pytest.raises(ArtefactError, match="is damaged"):
+        artefacts.find(IDENTITY, ".onnx")
+
+
+def test_a_missing_or_foreign_sidecar_is_refused() -> None:
+    path = make()
+    sidecar = artefacts.sidecar_path(path)
+    facts = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps({**facts, "schema": 0}))
+    with pytest.raises(ArtefactError, match="another afitrt"):
+        artefacts.find(IDENTITY, ".onnx")
+    sidecar.unlink()
+    with pytest.raises(ArtefactError, match="no readable sidecar"):
+        artefacts.find(IDENTITY, ".onnx")
+
+
+def test_a_failed_write_leaves_nothing(home: Path) -> None:
+    def fail(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        artefacts.make(IDENTITY, ".onnx", fail)
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
+def test_an_unwritable_folder_is_an_error_of_three_parts(home: Path) -> None:
+    (home / "engines").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="cannot write in") as caught:
+        make()
+    assert caught.value.expected and caught.value.hint

@@ -1,0 +1,144 @@
+"""The house keeps its shape: arrows point down, heavy libraries load late, functions and files stay small."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "afitrt"
+
+BASE = {"errors", "options", "frames"}
+TABLE: dict[str, set[str]] = {
+    "errors": set(),
+    "channel": set(),
+    "events": set(),
+    "options": {"errors"},
+    "rates": {"errors"},
+    "frames": set(),
+    "artefacts": {"errors"},
+    "scenes": BASE,
+    "schedule": BASE,
+    "video": BASE | {"artefacts", "rates"},
+    "weights": BASE | {"artefacts"},
+    "build": BASE | {"artefacts", "weights"},
+    "runtimes": BASE | {"artefacts", "weights", "build"},
+    "models": BASE | {"artefacts", "runtimes", "weights", "build"},
+    "render": BASE | {"models", "schedule"},
+    "stills": BASE | {"artefacts", "models"},
+    "task": BASE | {"rates", "scenes", "schedule"},
+    "estimate": BASE | {"models", "schedule"},
+    "pipeline": BASE
+    | {"channel", "events", "video", "models", "scenes", "schedule", "render", "estimate", "task"},
+    "doctor": BASE | {"artefacts", "video", "weights"},
+}
+HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "av", "tensorrt", "ffmpeg", "numpy")
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def sources() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imported_rooms(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name.split(".")[1] for name in node.names if name.name.startswith("afitrt."))
+        elif isinstance(node, ast.ImportFrom) and node.module == "afitrt":
+            yield from (name.name for name in node.names if name.name != "__version__")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("afitrt."):
+            yield (node.module or "").split(".")[1]
+
+
+@pytest.mark.parametrize("path", [p for p in sources() if room(p) not in ("__init__", "__main__", "cli")], ids=str)
+def test_a_file_imports_only_rooms_below_it(path: Path) -> None:
+    here = room(path)
+    assert set(imported_rooms(path)) <= TABLE[here] | {here}
+
+
+def test_the_table_names_every_room_and_has_no_circle() -> None:
+    rooms = {room(p) for p in sources()} - {"__init__", "__main__", "cli"}
+    assert rooms == set(TABLE)
+    below: set[str] = set()
+    while len(below) < len(TABLE):
+        ready = {name for name, needs in TABLE.items() if needs <= below} - below
+        assert ready, f"a circle among {set(TABLE) - below}"
+        below |= ready
+
+
+@pytest.mark.parametrize("path", sources(), ids=str)
+def test_the_runtime_never_imports_torch_and_only_the_cli_prints(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            assert not any(name.name.split(".")[0] in ("torch", "afitrt_export") for name in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert (node.module or "").split(".")[0] not in ("torch", "afitrt_export")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and room(path) != "cli":
+            assert node.func.id != "print"
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    first, *rest = function.body
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    start = rest[0].lineno if documented and rest else first.lineno
+    return (function.end_lineno or start) - start + 1
+
+
+@pytest.mark.parametrize("path", sources(), ids=str)
+def test_files_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert body_lines(node) <= 40, f"{node.name} is too long"
+
+
+@pytest.mark.parametrize("path", sources(), ids=str)
+def test_public_names_are_documented(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), "a module needs a docstring"
+    for node in tree.body:
+        public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        assert not public or ast.get_docstring(node), f"{node.name} needs a docstring"  # type: ignore[arg-type]
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"import sys; {code}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in run.stdout.splitlines()[-1].split()}
+
+
+def test_import_and_help_load_no_heavy_library() -> None:
+    assert not loaded_by("import afitrt").intersection(HEAVY)
+    help_code = (
+        "sys.argv = ['afitrt', '--help']\nfrom afitrt.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+        "print(*sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", "import sys\n" + help_code], capture_output=True, text=True, check=True)
+    assert not {name.split(".")[0] for name in run.stdout.splitlines()[-1].split()}.intersection(HEAVY)
+
+
+def best_seconds(*arguments: str) -> float:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], capture_output=True, check=True, env=environment)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def test_help_is_no_slower_than_twice_its_parser() -> None:
+    # Not a benchmark: both sides run here and now, and a heavy import would cost far more than twice.
+    parser = best_seconds("-c", "import typer, rich.console, rich.progress")
+    assert best_seconds("-m", "afitrt", "--help") <= 2 * parser

@@ -1,0 +1,141 @@
+"""Render: every node once, every pair matched once, sources untouched, everything given back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from afitrt.frames import Pixels
+from afitrt.models.blend import Blend
+from afitrt.models.protocol import StageClock
+from afitrt.options import ScheduleOptions
+from afitrt.render import Decoded, render
+from afitrt.schedule import End, Frame, Mix, Node, Source, plan, summarise
+
+
+class Positions:
+    """An interpolator whose picture is one number, the position in time; counts what is alive and what is asked."""
+
+    def __init__(self) -> None:
+        self.clock = StageClock()
+        self.alive: set[int] = set()
+        self.uploads: Counter[float] = Counter()
+        self.pairs: Counter[tuple[int, int]] = Counter()
+        self._values: dict[int, float] = {}
+
+    def _new(self, value: float) -> int:
+        handle = len(self._values)
+        self._values[handle] = value
+        self.alive.add(handle)
+        return handle
+
+    def upload(self, frame: Pixels) -> int:
+        self.uploads[float(frame[0, 0, 0])] += 1
+        return self._new(float(frame[0, 0, 0]))
+
+    def between(self, left: int, right: int, times: Sequence[Fraction]) -> list[int]:
+        assert {left, right} <= self.alive
+        self.pairs[left, right] += 1
+        a, b = self._values[left], self._values[right]
+        return [self._new(a + (b - a) * float(t)) for t in times]
+
+    def download(self, picture: int) -> Pixels:
+        assert picture in self.alive
+        return np.full((1, 1, 3), self._values[picture], np.float32)
+
+    def release(self, picture: int) -> None:
+        self.alive.remove(picture)
+
+    def close(self) -> None:
+        assert not self.alive
+
+
+def decoded(count: int, cuts: Sequence[int] = (), rate: Fraction = Fraction(24)) -> Iterator[Decoded | End]:
+    for index in range(count):
+        pixels = np.full((1, 1, 3), index, np.float32)
+        yield Decoded(Frame(index / rate, index in cuts), pixels)
+    yield End(count / rate)
+
+
+def position(node: Node) -> float:
+    if isinstance(node, Source):
+        return node.index
+    return position(node.left) * (1 - float(node.t)) + position(node.right) * float(node.t)
+
+
+schedules = st.one_of(
+    st.builds(ScheduleOptions, times=st.integers(1, 4), n_forward=st.integers(1, 4), shrink=st.booleans(), correct=st.booleans()),
+    st.builds(
+        ScheduleOptions,
+        times=st.none(),
+        fps=st.sampled_from([Fraction(60), Fraction(25), Fraction(60000, 1001), Fraction(10)]),
+        n_forward=st.integers(1, 4),
+        shrink=st.booleans(),
+        correct=st.booleans(),
+    ),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 24), st.sets(st.integers(1, 23), max_size=3), schedules)
+def test_every_picture_is_the_schedules_and_nothing_is_done_twice(
+    count: int, cuts: set[int], options: ScheduleOptions
+) -> None:
+    timing = [item if isinstance(item, End) else item.frame for item in decoded(count, tuple(cuts))]
+    steps = list(plan(timing, options))
+    outputs = [output for step in steps for output in step.outputs]
+    model = Positions()
+    rendered = list(render(decoded(count, tuple(cuts)), options, model))
+
+    assert [each.pts for each in rendered] == [output.pts for output in outputs]
+    np.testing.assert_allclose(
+        [each.pixels[0, 0, 0] for each in rendered], [position(output.node) for output in outputs], atol=1e-5
+    )
+    assert [each.interpolated for each in rendered] == [isinstance(output.node, Mix) for output in outputs]
+    assert sum(model.pairs.values()) == summarise(steps).matchings
+    assert set(model.uploads.values()) <= {1}
+    model.close()
+
+
+def test_a_source_output_is_the_decoded_picture_itself() -> None:
+    frames = list(decoded(9))
+    rendered = list(render(frames, ScheduleOptions(n_forward=2), Positions()))
+    first, last = frames[0], frames[8]
+    assert isinstance(first, Decoded) and isinstance(last, Decoded)
+    assert rendered[0].pixels is first.pixels
+    assert rendered[-1].pixels is last.pixels
+
+
+def test_leaving_early_and_failing_give_everything_back() -> None:
+    model = Positions()
+    pictures = render(decoded(20), ScheduleOptions(n_forward=2), model)
+    for _ in range(7):
+        next(pictures)
+    pictures.close()  # type: ignore[attr-defined]
+    model.close()
+
+    def broken() -> Iterator[Decoded | End]:
+        for index, item in enumerate(decoded(20)):
+            if index == 9:
+                raise RuntimeError("reader")
+            yield item
+
+    with pytest.raises(RuntimeError, match="reader"):
+        list(render(broken(), ScheduleOptions(n_forward=2), model))
+    model.close()
+
+
+def test_blend_is_the_rounded_weighted_mean() -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, 65536, (6, 10, 3)).astype(np.uint16) for _ in range(2))
+    blend = Blend(10, 6, np.uint16)
+    quarter, half = blend.between(blend.upload(a), blend.upload(b), [Fraction(1, 4), Fraction(1, 2)])
+    for picture, t in ((quarter, 0.25), (half, 0.5)):
+        expected = a.astype(float) * (1 - t) + b.astype(float) * t
+        assert np.abs(blend.download(picture).astype(float) - expected).max() <= 0.5 + 1e-2
