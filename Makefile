@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export AFITRT_HOME ?= $(CURDIR)
-export PYTHONPATH := $(CURDIR)/export
+export PYTHONPATH := $(CURDIR)/export:$(CURDIR)/bench:$(CURDIR)/tests
 export PYTHONWARNINGS := ignore:::pip
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 

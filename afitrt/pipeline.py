@@ -10,11 +10,9 @@ from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 
-import numpy as np
-
 from afitrt import estimate, models, video
 from afitrt.channel import Channel, ChannelClosed
-from afitrt.errors import AfitrtError, InputError, InterruptedRunError, OutputError, PartialInputError, RenderError
+from afitrt.errors import AfitrtError, InterruptedRunError, OutputError, PartialInputError, RenderError
 from afitrt.events import Done, Note, Progress, SceneFound, Started, Tell, Warned
 from afitrt.frames import Pixels
 from afitrt.models.protocol import Interpolator
@@ -61,23 +59,17 @@ class Decoder:
         self._worker.join()
 
     def _decode(self) -> None:
-        task, info = self._task, self._task.info
+        task = self._task
         scenes = detector(task.job.scenes, task.first)
         rate = task.source_rate if task.normalised else None
-        with video.Reader(info, span=(task.first, task.last), rate=rate) as reader:
+        with video.Reader(task.info, span=(task.first, task.last), rate=rate) as reader:
             for pixels in reader:
                 frame = Frame(self.count / task.source_rate, scenes.judge(pixels).cut)
                 self._channel.put(Decoded(frame, pixels), pixels.nbytes)
                 self.count += 1
-        self.damage = reader.damage
-        if not self.damage and not task.normalised and self.count < task.frames:
-            self.damage = f"{self.count} of {task.frames} frames could be decoded"
-        if self.count == 0:
-            raise InputError(
-                f"{info.path} has no frame that can be decoded" + (f" ({self.damage})" if self.damage else ""),
-                "a video that ffmpeg can decode",
-                f"ffmpeg -i {info.path} -f null -",
-            )
+        if not reader.complete:
+            errors = "; ".join(reader.errors[-2:]) or task.info.damage
+            self.damage = f"{self.count} of {task.frames} frames could be decoded" + (f" ({errors})" if errors else "")
         self._channel.put(End(self.count / task.source_rate), 0)
         self._channel.finish()
 
@@ -131,14 +123,14 @@ def interpolate(job: Job, tell: Tell) -> Done:
     """
     info = video.probe(job.source)
     task = resolve(job, info)
-    encode, notes = video.choose_encoding(job.encode, info, task.output)
+    encode, notes = video.choose_encoding(info, job.encode, video.container_of(task.output), video.find().encoders)
     needed = estimate.memory(
         models.memory(job.model, info.width, info.height), task.schedule, frame_bytes=info.width * info.height * 6
     )
     estimate.check_memory(needed, f"{info.width}x{info.height} with {job.model.model}")
-    for note in notes + video.warnings(info):
-        tell(Warned(note))
-    dtype = np.uint16 if video.is_deep(encode.pix_fmt) else np.uint8
+    for warning in (*task.warnings, *notes):
+        tell(Warned(warning))
+    dtype = video.picture_type(encode)
     interpolator = models.make(job.model, info.width, info.height, dtype, lambda text: tell(Note(text)))
     try:
         return Run(task, encode, interpolator, tell).finished(needed)

@@ -13,25 +13,34 @@ from afitrt.errors import OutputError, UsageError
 from afitrt.frames import VideoInfo
 from afitrt.options import Job, ScheduleOptions
 from afitrt.rates import rate_text
+from afitrt.scenes import check_cuts
 from afitrt.schedule import resolve_n_forward
+from afitrt.video.timeline import Normalised, normalise
 
 
 @dataclass(frozen=True)
 class Task:
     """A job with everything resolved against its source.
 
-    first, last: half-open range of source frames (absolute). source_rate: frames per second of what is read.
-    rate: pictures per second of what is written. normalised: the source's rate varies and is made constant.
+    info: the source as probed. timing: the same as it is read: where the rate varies, made constant by repeating
+    and dropping frames. first, last: half-open range of the frames read (absolute). rate: pictures per second of
+    what is written.
     """
 
     job: Job
     info: VideoInfo
+    timing: VideoInfo
     first: int
     last: int
     schedule: ScheduleOptions
-    source_rate: Fraction
     rate: Fraction
     output: Path
+    warnings: tuple[str, ...]
+
+    @property
+    def source_rate(self) -> Fraction:
+        """Frames per second of what is read."""
+        return self.timing.rate
 
     @property
     def normalised(self) -> bool:
@@ -40,18 +49,16 @@ class Task:
 
     @property
     def span(self) -> tuple[Fraction, Fraction] | None:
-        """Seconds of the source that are taken, or None for all of it."""
-        if (self.first, self.last) == (0, self.info.frames):
+        """Seconds of the source that are taken, on its own clock, or None for all of it."""
+        if (self.first, self.last) == (0, self.timing.frames):
             return None
-        return self.info.seconds(self.first), self.info.seconds(self.last)
+        offset = self.info.seconds(0) - self.timing.seconds(0)
+        return self.timing.seconds(self.first) + offset, self.timing.seconds(self.last) + offset
 
     @property
     def frames(self) -> int:
-        """Source frames that will be read; where the rate varies, what its normalisation should give."""
-        if not self.normalised:
-            return self.last - self.first
-        length = self.info.seconds(self.last) - self.info.seconds(self.first)
-        return max(1, round(length * self.source_rate))
+        """Frames that will be read."""
+        return self.last - self.first
 
     def outputs(self, frames: int) -> int:
         """Exact number of pictures written for so many frames read."""
@@ -63,23 +70,38 @@ class Task:
 def resolve(job: Job, info: VideoInfo) -> Task:
     """The task that a job means for this source.
 
-    Raises UsageError where the span holds no frame, OutputError where the output may not be written.
+    Raises UsageError where the span holds no frame or a cut lies outside the source, OutputError where the output
+    may not be written.
     """
-    first, last = _span(job, info)
+    timing, warnings = info, ()
+    if not info.constant:
+        normal = normalise(info, info.rate)
+        timing, warnings = normal.info, (_varying(normal, info),)
+    first, last = _span(job, info, timing)
+    check_cuts(job.scenes.cuts or (), timing.frames)
     rate = job.schedule.fps or info.rate * (job.schedule.times or 1)
     schedule = replace(job.schedule, n_forward=resolve_n_forward(job.schedule.n_forward, info.rate))
     output = job.output or job.source.with_name(f"{job.source.stem}.{rate_text(rate)}fps.mkv")
     _check_output(job, output)
-    return Task(job, info, first, last, schedule, info.rate, rate, output)
+    return Task(job, info, timing, first, last, schedule, rate, output, warnings)
 
 
-def _span(job: Job, info: VideoInfo) -> tuple[int, int]:
+def _varying(normal: Normalised, info: VideoInfo) -> str:
+    return (
+        f"the frame rate varies; made constant at {rate_text(info.rate)} fps, its average: "
+        f"{normal.repeated} frames repeated, {normal.dropped} dropped"
+    )
+
+
+def _span(job: Job, info: VideoInfo, timing: VideoInfo) -> tuple[int, int]:
+    offset = info.seconds(0) - timing.seconds(0)
+
     def index(seconds: Fraction | None, otherwise: int) -> int:
         if seconds is None:
             return otherwise
-        return int(np.searchsorted(info.pts, math.ceil(seconds / info.time_base), side="left"))
+        return int(np.searchsorted(timing.pts, math.ceil((seconds - offset) / timing.time_base), side="left"))
 
-    first, last = index(job.start, 0), index(job.end, info.frames)
+    first, last = index(job.start, 0), index(job.end, timing.frames)
     if first >= last:
         begins, ends = float(info.seconds(0)), float(info.seconds(info.frames))
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,25 @@ def fetch() -> None:
 
     folder = weights.fetch(lambda text: stderr.print(text, markup=False))
     stdout.print(str(folder), markup=False)
+
+
+@app.command("import")
+def import_files(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Folders, zips, .pkl, .pth or .safetensors files.")
+    ],
+    name: Annotated[str, typer.Option(help="Name of the set, for --weights NAME.")],
+) -> None:
+    """Keep your own weights as a named set; every file is recognised by its tensors."""
+    from afitrt import weights
+    from afitrt.cli.console import stderr, stdout
+
+    report = weights.import_weights(paths, name)
+    for file, reason in report.unknown:
+        stderr.print(f"not known: {file} ({reason})", markup=False)
+    for network, found in report.networks.items():
+        left_out = f" (left out: {', '.join(found.left_out)})" if found.left_out else ""
+        stdout.print(f"{network}: {found.file}{left_out}", markup=False)
 
 
 @app.command("list")

@@ -27,17 +27,18 @@ def memory(options: ModelOptions, width: int, height: int) -> Memory:
 
 def prepare(options: ModelOptions, width: int, height: int, say: Say) -> list[Path]:
     """Makes every stage of a model ready for one size; returns their files. Raises UsageError, ArtefactError."""
-    from afitrt import build
     from afitrt.models import gmfss
+    from afitrt.runtimes.onnx import prepare as prepare_stage
 
     if options.model == "blend":
         raise UsageError("--model blend", "a model with a network", "--model gmfss")
+    _ensure_weights(options.weights, say)
     size = gmfss.geometry(width, height, options.scale)
-    return [build.ensure_stage(options.model, stage, size, options.weights, say) for stage in gmfss.STAGES]
+    return [prepare_stage(options, stage, size, say) for stage in gmfss.STAGES]
 
 
 def make(options: ModelOptions, width: int, height: int, dtype: npt.DTypeLike, say: Say) -> Interpolator:
-    """An interpolator for pictures of width x height that downloads as dtype (uint8 or uint16).
+    """An interpolator for pictures of width x height that downloads as dtype (uint8 or uint16; float32 for stills).
 
     `say` is told in one line what had to be made on the way (weights, stages of this size).
     """
@@ -48,9 +49,17 @@ def make(options: ModelOptions, width: int, height: int, dtype: npt.DTypeLike, s
     from afitrt.models.gmfss import Gmfss
     from afitrt.runtimes.onnx import OnnxRuntime
 
+    _ensure_weights(options.weights, say)
     runtime = OnnxRuntime(options, say)
     try:
         return Gmfss(runtime, width, height, options.scale, dtype)
     except BaseException:
         runtime.close()
         raise
+
+
+def _ensure_weights(name: str, say: Say) -> None:
+    from afitrt import weights
+
+    if name == ModelOptions.weights and name not in {each.name for each in weights.available()}:
+        weights.fetch(say)

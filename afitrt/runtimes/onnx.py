@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,12 @@ from afitrt.frames import Geometry
 from afitrt.options import ModelOptions
 
 Array = npt.NDArray[np.float32]
+
+
+def prepare(options: ModelOptions, stage: str, geometry: Geometry, say: Callable[[str], None]) -> Path:
+    """The file of a stage for this runtime, made when it is missing. Raises ArtefactError, OutputError."""
+    target = build.Target("onnx", ort.__version__, options.precision)
+    return build.ensure_stage(options.model, stage, geometry, options.weights, target, say)
 
 
 class OnnxStage:
@@ -47,7 +54,7 @@ class OnnxRuntime:
 
     def stage(self, name: str, geometry: Geometry) -> OnnxStage:
         """See Runtime. Raises ArtefactError."""
-        path = build.ensure_stage(self._options.model, name, geometry, self._options.weights, self._say)
+        path = prepare(self._options, name, geometry, self._say)
         try:
             session = ort.InferenceSession(path, self._session_options(name), providers=["CPUExecutionProvider"])
         except Exception as error:

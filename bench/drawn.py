@@ -1,0 +1,61 @@
+"""A drawn clip for measuring motion: cels on ones, twos and threes over a background that pans on ones.
+
+Each cel is a disc of a pure colour on a grey background, so that its place in any picture is the centre of
+gravity of that colour, whatever an interpolator made of its edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Frame = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+SPEED = 3
+"""Pixels per source frame, on average, of every cel."""
+PAN = 2
+"""Pixels per source frame of the background."""
+
+
+def background(width: int, height: int, length: int) -> Frame:
+    """uint8 [height, wide, 3]: grey, smooth texture, wide enough to pan over `length` frames."""
+    rng = np.random.default_rng(7)
+    coarse = rng.uniform(60, 190, (height // 8 + 2, (width + PAN * length) // 8 + 2)).astype(np.float32)
+    smooth = cv2.resize(coarse, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC)
+    return np.clip(smooth, 40, 210).astype(np.uint8)[:height, : width + PAN * length, None].repeat(3, axis=2)
+
+
+def clip(width: int, height: int, length: int, holds: Sequence[int]) -> list[Frame]:
+    """`length` frames [height, width, 3], RGB: cel i, in colour channel i, is drawn anew every holds[i] frames."""
+    wide = background(width, height, length)
+    frames = []
+    for index in range(length):
+        frame = wide[:, PAN * index : PAN * index + width].copy()
+        for channel, hold in enumerate(holds):
+            x = 24 + SPEED * hold * (index // hold)
+            y = (2 * channel + 1) * height // (2 * len(holds))
+            colour = [30, 30, 30]
+            colour[channel] = 235
+            cv2.circle(frame, (x, y), height // (4 * len(holds)), colour, -1, cv2.LINE_AA)
+        frames.append(frame)
+    return frames
+
+
+def places(frames: Sequence[Frame], channel: int) -> Floats:
+    """Horizontal centre, in pixels, of the cel of one colour channel in each frame."""
+    centres = []
+    for frame in frames:
+        picture = frame.astype(np.float64) / np.iinfo(frame.dtype).max
+        others = [c for c in range(3) if c != channel]
+        mass = np.clip(picture[:, :, channel] - picture[:, :, others].max(axis=2) - 0.1, 0, None)
+        centres.append(float((mass.sum(axis=0) * np.arange(frame.shape[1])).sum() / mass.sum()))
+    return np.array(centres)
+
+
+def spread(frames: Sequence[Frame], channel: int) -> float:
+    """Standard deviation, in pixels, of the cel's displacement from picture to picture: 0 is even motion."""
+    return float(np.diff(places(frames, channel)).std())

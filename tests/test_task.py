@@ -1,0 +1,121 @@
+"""A job made definite: names, rates, spans and counts, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from afitrt.errors import OutputError, UsageError
+from afitrt.frames import VideoInfo
+from afitrt.options import Job, SceneOptions, ScheduleOptions
+from afitrt.task import resolve
+
+NTSC = Fraction(24000, 1001)
+
+
+def info(path: Path, frames: int = 10, rate: Fraction = NTSC, start: int = 0) -> VideoInfo:
+    pts = start + np.arange(frames, dtype=np.int64) * 1001
+    return VideoInfo(
+        path=path,
+        width=64,
+        height=48,
+        rate=rate,
+        time_base=Fraction(1, 24000),
+        pts=pts,
+        end=int(pts[-1]) + 1001,
+        pix_fmt="yuv420p",
+        depth=8,
+    )
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in.mkv"
+    path.write_bytes(b"video")
+    return path
+
+
+@pytest.mark.parametrize(
+    "schedule, name, outputs",
+    [
+        (ScheduleOptions(), "in.47.952fps.mkv", 20),
+        (ScheduleOptions(times=5), "in.119.88fps.mkv", 50),
+        (ScheduleOptions(times=None, fps=Fraction(60)), "in.60fps.mkv", 26),
+        (ScheduleOptions(times=None, fps=Fraction(60000, 1001)), "in.59.94fps.mkv", 25),
+    ],
+)
+def test_the_name_says_the_real_rate_and_counts_are_exact(
+    source: Path, schedule: ScheduleOptions, name: str, outputs: int
+) -> None:
+    task = resolve(Job(source, schedule=schedule), info(source))
+    assert task.output == source.with_name(name)
+    assert task.outputs(task.frames) == outputs
+    assert task.schedule.n_forward == 2
+    assert task.span is None
+
+
+@pytest.mark.parametrize(
+    "start, end, frames",
+    [
+        (None, None, (0, 10)),
+        (Fraction(0), Fraction(1001, 24000), (0, 1)),
+        (Fraction(1001, 24000), None, (1, 10)),
+        (Fraction(1, 1000), Fraction(1001, 12000), (1, 2)),
+        (Fraction(1, 10), Fraction(100), (3, 10)),
+    ],
+)
+def test_a_span_is_half_open_on_the_sources_clock(
+    source: Path, start: Fraction | None, end: Fraction | None, frames: tuple[int, int]
+) -> None:
+    task = resolve(Job(source, start=start, end=end), info(source))
+    assert (task.first, task.last) == frames
+
+
+def test_the_sources_clock_need_not_begin_at_zero(source: Path) -> None:
+    late = info(source, start=24000)
+    task = resolve(Job(source, start=Fraction(1), end=Fraction(25001, 24000)), late)
+    assert (task.first, task.last) == (0, 1)
+    assert task.span == (Fraction(1), Fraction(25001, 24000))
+
+
+@pytest.mark.parametrize("start, end", [(Fraction(10), None), (None, Fraction(0)), (Fraction(1, 1000), Fraction(2, 1000))])
+def test_a_span_without_a_frame_is_refused(source: Path, start: Fraction | None, end: Fraction | None) -> None:
+    with pytest.raises(UsageError, match="no frame lies between"):
+        resolve(Job(source, start=start, end=end), info(source))
+
+
+def test_a_start_after_the_end_is_refused(source: Path) -> None:
+    with pytest.raises(UsageError, match="--start 2 --end 1"):
+        Job(source, start=Fraction(2), end=Fraction(1))
+
+
+def test_cuts_beyond_the_video_are_refused(source: Path) -> None:
+    resolve(Job(source, scenes=SceneOptions(cuts=(9,))), info(source))
+    with pytest.raises(UsageError, match="cut 10"):
+        resolve(Job(source, scenes=SceneOptions(cuts=(10,))), info(source))
+
+
+def test_outputs_that_may_not_be_written_are_refused(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="is the source itself"):
+        resolve(Job(source, source, overwrite=True), info(source))
+    with pytest.raises(OutputError, match="is a folder"):
+        resolve(Job(source, tmp_path, overwrite=True), info(source))
+    existing = tmp_path / "out.mkv"
+    existing.write_bytes(b"")
+    with pytest.raises(OutputError, match="exists") as refused:
+        resolve(Job(source, existing), info(source))
+    assert "--overwrite" in refused.value.hint
+    assert resolve(Job(source, existing, overwrite=True), info(source)).output == existing
+
+
+def test_a_varying_rate_is_made_constant_at_its_average_and_said(source: Path) -> None:
+    base = info(source)
+    varying = replace(base, constant=False, pts=base.pts + np.array([0] * 5 + [4004] * 5), end=base.end + 4004)
+    task = resolve(Job(source), varying)
+    assert task.normalised
+    assert task.frames == 14
+    assert "4 frames repeated, 0 dropped" in task.warnings[0]
