@@ -47,11 +47,12 @@ def _machine() -> list[Finding]:
 
 
 def _ffmpeg() -> list[Finding]:
-    return [Finding("ffmpeg", True, f"{video.ffmpeg_version()} ({video.ffmpeg_path()})")]
+    tool = video.find()
+    return [Finding("ffmpeg", True, f"{tool.version} ({tool.path})")]
 
 
 def _encoders() -> list[Finding]:
-    present = video.encoders()
+    present = video.find().encoders
     return [
         Finding(
             f"encoder {name}",
@@ -76,7 +77,15 @@ def _weights() -> list[Finding]:
     sets = weights.available()
     if not sets:
         return [Finding("weights", False, f"none in {artefacts.weights_home()}", "afitrt weights fetch")]
-    return [Finding("weights", True, ", ".join(each.name for each in sets))]
+    return [
+        Finding(
+            f"weights {each.name}",
+            not each.problem,
+            each.problem or ", ".join(each.networks),
+            f"delete {each.folder} and make the set anew" if each.problem else "",
+        )
+        for each in sets
+    ]
 
 
 def _engines() -> list[Finding]:

@@ -37,6 +37,8 @@ class VideoInfo:
     rate: frames per second (average where it varies). pts: presentation times in ascending order, in units of
     time_base seconds, one for each packet that is not to be discarded. end: last pts plus its duration, same
     units. depth: bits of one component. constant: every spacing of pts agrees with the rate to within a tick.
+    stream: its index in the file. rotation: how players turn the picture, in degrees counter-clockwise, after
+    mirroring it left to right if `mirrored`. damage: the first sign of a damaged or cut file met while demuxing.
     """
 
     path: Path
@@ -51,6 +53,12 @@ class VideoInfo:
     colour: Colour = Colour()
     sample_aspect: Fraction = Fraction(1)
     constant: bool = True
+    stream: int = 0
+    codec: str = ""
+    rotation: int = 0
+    mirrored: bool = False
+    interlaced: bool = False
+    damage: str = ""
 
     @property
     def frames(self) -> int:

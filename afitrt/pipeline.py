@@ -123,17 +123,20 @@ def interpolate(job: Job, tell: Tell) -> Done:
     """
     info = video.probe(job.source)
     task = resolve(job, info)
-    encode, notes = video.choose_encoding(info, job.encode, video.container_of(task.output), video.find().encoders)
+    container = video.container_of(task.output)
+    encode, notes = video.choose_encoding(info, job.encode, container, video.find().encoders)
+    notes += video.choose_tracks(video.list_tracks(info.path), container)[1]
     needed = estimate.memory(
         models.memory(job.model, info.width, info.height), task.schedule, frame_bytes=info.width * info.height * 6
     )
     estimate.check_memory(needed, f"{info.width}x{info.height} with {job.model.model}")
-    for warning in (*task.warnings, *notes):
+    warnings = [*task.warnings, *notes]
+    for warning in warnings:
         tell(Warned(warning))
     dtype = video.picture_type(encode)
     interpolator = models.make(job.model, info.width, info.height, dtype, lambda text: tell(Note(text)))
     try:
-        return Run(task, encode, interpolator, tell).finished(needed)
+        return Run(task, encode, interpolator, tell).finished(needed, warnings)
     finally:
         interpolator.close()
 
@@ -146,8 +149,8 @@ class Run:
         self._frames = self._scenes = self._interpolated = 0
         self._aside = task.output.with_name(f".{task.output.name}.{os.getpid()}.video.mkv")
 
-    def finished(self, memory: int) -> Done:
-        """The finished run; see interpolate."""
+    def finished(self, memory: int, warnings: list[str]) -> Done:
+        """The finished run; see interpolate. memory: estimated bytes. warnings: those told already."""
         began = time.monotonic()
         decoder = Decoder(self._task)
         made = _make_folder(self._task.output.parent)
@@ -156,7 +159,7 @@ class Run:
                 head = list(islice(decoded, 2))
                 self._start(head, memory)
                 outputs = self._encoded(chain(head, decoded))
-            self._publish(outputs, decoder.count)
+            self._publish(outputs, decoder.count, warnings)
         except BaseException as failure:
             kept = self._keep_partial()
             if not kept:
@@ -217,20 +220,22 @@ class Run:
         encoder.finish()
         return encoder.count
 
-    def _publish(self, outputs: int, frames: int) -> None:
+    def _publish(self, outputs: int, frames: int, warnings: list[str]) -> None:
         expected = self._task.outputs(frames)
         if outputs != expected:
             raise AfitrtError(
                 f"{outputs} pictures were made of {frames} frames", f"{expected}", "report this command as a defect"
             )
-        video.mux(self._aside, self._task.info, self._task.output, span=self._task.span)
+        for note in video.mux(self._aside, self._task.info, self._task.output, self._task.rate, self._task.span):
+            if note not in warnings:
+                self._tell(Warned(note))
 
     def _keep_partial(self) -> str | None:
         if not self._aside.exists() or not (count := video.count_packets(self._aside)):
             return None
         partial = self._task.output.with_name(f"{self._task.output.stem}.partial.mkv")
         try:
-            video.mux(self._aside, self._task.info, partial, span=self._task.span)
+            video.mux(self._aside, self._task.info, partial, self._task.rate, self._task.span)
         except AfitrtError:
             self._aside.replace(partial)
         return f"{partial} ({count} pictures)"

@@ -16,6 +16,7 @@ from afitrt.rates import rate_text
 from afitrt.scenes import check_cuts
 from afitrt.schedule import resolve_n_forward
 from afitrt.video.timeline import Normalised, normalise
+from afitrt.video.tracks import default_output
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def resolve(job: Job, info: VideoInfo) -> Task:
     Raises UsageError where the span holds no frame or a cut lies outside the source, OutputError where the output
     may not be written.
     """
-    timing, warnings = info, ()
+    timing = info
+    warnings: tuple[str, ...] = ()
     if not info.constant:
         normal = normalise(info, info.rate)
         timing, warnings = normal.info, (_varying(normal, info),)
@@ -81,7 +83,7 @@ def resolve(job: Job, info: VideoInfo) -> Task:
     check_cuts(job.scenes.cuts or (), timing.frames)
     rate = job.schedule.fps or info.rate * (job.schedule.times or 1)
     schedule = replace(job.schedule, n_forward=resolve_n_forward(job.schedule.n_forward, info.rate))
-    output = job.output or job.source.with_name(f"{job.source.stem}.{rate_text(rate)}fps.mkv")
+    output = job.output or default_output(job.source, rate_text(rate))
     _check_output(job, output)
     return Task(job, info, timing, first, last, schedule, rate, output, warnings)
 

@@ -26,7 +26,7 @@ def cut_sample(clip: Path, folder: Path) -> Path:
     width, height = SIZE.split("x")
     info = video.probe(clip)
     subprocess.run(
-        [video.ffmpeg_path(), "-v", "error", "-y", "-i", clip, "-map", "0", "-vf", f"scale={width}:{height}:flags=lanczos"]
+        [video.find().path, "-v", "error", "-y", "-i", clip, "-map", "0", "-vf", f"scale={width}:{height}:flags=lanczos"]
         + ["-frames:v", str(FRAMES), "-t", f"{float(FRAMES / info.rate):.6f}"]
         + ["-c:v", "libx264", "-crf", "10", "-preset", "veryfast", "-c:a", "copy", sample],
         check=True,

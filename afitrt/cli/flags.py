@@ -17,7 +17,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from afitrt.errors import UsageError
-from afitrt.options import DETECTORS, MODELS, PRECISIONS, RUNTIMES, SCALES
+from afitrt.options import DETECTORS, MAX_N_FORWARD, MODELS, PRECISIONS, RUNTIMES, SCALES
 from afitrt.options import EncodeOptions, ModelOptions, SceneOptions, ScheduleOptions
 
 
@@ -128,9 +128,16 @@ class ScheduleFlags:
             raise UsageError("both --n-forward and --n-pass", "one of the two", "--n-forward 2")
         expected = "a whole number from 0 (automatic) to 16"
         if self.n_pass is not None:
-            passes = whole("--n-pass", self.n_pass, "a whole number from 1 (automatic) to 17", "--n-pass 3")
-            return ScheduleOptions(n_forward=passes - 1).n_forward
+            return self._multipass(self.n_pass)
         return whole("--n-forward", self.n_forward or "0", expected, "--n-forward 2")
+
+    @staticmethod
+    def _multipass(text: str) -> int:
+        expected = f"0 (automatic) or a whole number from 2 to {MAX_N_FORWARD + 1}"
+        passes = whole("--n-pass", text, expected, "--n-pass 3")
+        if passes == 1 or not 0 <= passes <= MAX_N_FORWARD + 1:
+            raise UsageError(f"--n-pass {passes}", expected, "--n-pass 3, the same as --n-forward 2")
+        return max(0, passes - 1)
 
 
 @dataclass(frozen=True)

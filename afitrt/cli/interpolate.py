@@ -16,7 +16,7 @@ def interpolate(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video to smooth.", show_default=False)],
     output: Annotated[
         Path | None,
-        typer.Argument(metavar="[OUT]", help="The file to write.", show_default="IN.RATEfps.mkv beside IN"),
+        typer.Argument(metavar="OUT", help="The file to write.", show_default="IN.RATEfps.mkv beside IN"),
     ] = None,
     *,
     schedule: ScheduleFlags,
@@ -61,7 +61,8 @@ def _describe(job: Job, as_json: bool) -> None:
 
     info = video.probe(job.source)
     task = resolve(job, info)
-    encode, notes = video.choose_encoding(job.encode, info, task.output)
+    container = video.container_of(task.output)
+    encode, notes = video.choose_encoding(info, job.encode, container, video.find().encoders)
     facts = {
         "source": str(info.path),
         "size": f"{info.width}x{info.height}",
@@ -73,7 +74,7 @@ def _describe(job: Job, as_json: bool) -> None:
         "outputs": task.outputs(task.frames),
         "codec": encode.codec,
         "pix_fmt": encode.pix_fmt,
-        "notes": notes,
+        "warnings": [*task.warnings, *notes],
     }
     if as_json:
         print_json(facts)

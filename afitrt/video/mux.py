@@ -1,0 +1,240 @@
+"""Puts the finished video stream and all other tracks of the source into the output file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from afitrt.errors import OutputError, RetryError
+from afitrt.frames import VideoInfo
+from afitrt.video.encoders import MATROSKA
+from afitrt.video.ffmpeg import command, ending, readable_path, run
+from afitrt.video.tracks import Track, choose_tracks, container_of, list_tracks
+
+# What some muxers and encoders leave in the tags of a track; of a new video stream it would be wrong.
+STALE = ("BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS")
+FINE_TICKS = 1024
+
+
+@contextmanager
+def aside(out: Path) -> Iterator[Path]:
+    """A hidden name beside `out` to write to; it becomes `out` on success and vanishes on failure.
+
+    Makes the folder. Raises OutputError when it cannot be made or written.
+    """
+    hidden = out.with_name(f".{out.stem}.{os.getpid()}.{os.urandom(4).hex()}{out.suffix}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        hidden.touch()
+    except OSError as error:
+        raise OutputError(
+            f"cannot write in {out.parent}: {error.strerror}",
+            "a folder that this user may write",
+            "name another folder",
+        ) from error
+    try:
+        yield hidden
+        hidden.replace(out)
+    finally:
+        with suppress(FileNotFoundError):
+            hidden.unlink()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What goes into one output file. span: absolute source times [from, to) in seconds, or None for all of it."""
+
+    video_file: Path
+    info: VideoInfo
+    container: str
+    rate: Fraction
+    tracks: Sequence[Track]
+    span: tuple[Fraction, Fraction] | None
+    attached: Sequence[tuple[Path, str, str]]
+
+
+def mux(
+    video_file: Path,
+    info: VideoInfo,
+    out: Path,
+    rate: Fraction,
+    span: tuple[Fraction, Fraction] | None = None,
+) -> list[str]:
+    """Writes `out`: the video of `video_file` (made by Writer at this constant rate) in place of the source's,
+    every other track copied packet by packet, in the source's order, with tags, chapters and dispositions.
+
+    The video begins where the source's did relative to the other tracks. span, absolute source times [from, to)
+    in seconds, cuts the other tracks at packet borders; the output then starts at 0. Returns plain lines about
+    what was converted or left out. Written aside, counted, then renamed. Raises OutputError or RetryError.
+    """
+    container = container_of(out)
+    tracks, notes = choose_tracks(list_tracks(info.path), container)
+    with TemporaryDirectory(prefix="afitrt-") as folder, aside(out) as hidden:
+        attached = _extract(info.path, tracks, Path(folder)) if container == MATROSKA else []
+        streams = [each for each in tracks if container != MATROSKA or each.kind not in ("attachment", "cover")]
+        job = Job(video_file, info, container, rate, streams, span, attached)
+        code, errors = run(_command(job, hidden))
+        if code != 0:
+            raise _failure(out, code, errors)
+        notes += _verify(job, hidden)
+    return notes
+
+
+def _failure(out: Path, code: int, errors: tuple[str, ...]) -> OutputError | RetryError:
+    found = f"ffmpeg, putting {out.name} together, {ending(code, errors)}"
+    if any("No space left on device" in line for line in errors):
+        return RetryError(found, "room on the disk", f"free space in {out.parent}, then run the command again")
+    return OutputError(found, "tracks that the container can hold", "name the output .mkv")
+
+
+def _extract(source: Path, tracks: Sequence[Track], folder: Path) -> list[tuple[Path, str, str]]:
+    """Attachments and cover pictures as (file, name, MIME type): ffmpeg would make a cover a second video track."""
+    import av
+
+    found = []
+    with av.open(f"file:{source}", metadata_errors="replace") as container:
+        for track in tracks:
+            stream = container.streams[track.index]
+            if track.kind == "attachment":
+                data, mime = stream.data, stream.mimetype or "application/octet-stream"
+            elif track.kind == "cover":
+                data, mime = _cover(source, track.index), _cover_mime(stream)
+            else:
+                continue
+            name = stream.metadata.get("filename") or f"cover.{mime.split('/')[-1].replace('jpeg', 'jpg')}"
+            path = folder / f"{track.index}"
+            path.write_bytes(data)
+            found.append((path, name, mime))
+    return found
+
+
+def _cover(source: Path, index: int) -> bytes:
+    import av
+
+    with av.open(f"file:{source}", metadata_errors="replace") as container:
+        for packet in container.demux(container.streams[index]):
+            if packet.size:
+                return bytes(packet)
+    return b""
+
+
+def _cover_mime(stream: Any) -> str:
+    names = {"mjpeg": "image/jpeg", "png": "image/png", "bmp": "image/bmp", "gif": "image/gif", "webp": "image/webp"}
+    return stream.metadata.get("mimetype") or names.get(stream.codec_context.name, "application/octet-stream")
+
+
+def _command(job: Job, out: Path) -> list[str]:
+    """One ffmpeg run: the tracks into `out`, and the source's own video into nothing.
+
+    The latter keeps ffmpeg from computing the start of an MPEG-TS source without its video, which would shift
+    the rest.
+    """
+    import ffmpeg
+
+    info = job.info
+    turned: dict[str, object] = {"display_rotation": info.rotation} if info.rotation or info.mirrored else {}
+    if info.mirrored:
+        turned["display_hflip"] = None
+    begin = container_start(info.path)
+    seek = {"ss": _seconds(max(Fraction(0), job.span[0] - begin))} if job.span else {}
+    limit = {"t": _seconds(job.span[1] - job.span[0])} if job.span else {}
+    late = Fraction(0) if job.span else max(Fraction(0), info.seconds(0) - begin)
+    video, source = readable_path(job.video_file), readable_path(info.path)
+    ours, theirs = ffmpeg.input(video, **turned), ffmpeg.input(source, **seek)
+    mapped = [ours["0"] if each.index == info.stream else theirs[str(each.index)] for each in job.tracks]
+    result = ffmpeg.output(*mapped, readable_path(out), f=job.container, c="copy", **limit)
+    shadow = ffmpeg.output(theirs[str(info.stream)], "-", f="null", c="copy", **limit)
+    built = command(ffmpeg.merge_outputs(result, shadow))
+    inputs = [value for option, value in pairwise(built) if option == "-i"]
+    # ffmpeg-python cannot repeat an option, so those of single streams are put before the output's name.
+    place = built.index(readable_path(out))
+    return [*built[:place], *_stream_options(job, inputs.index(source), late), *built[place:]]
+
+
+def _stream_options(job: Job, source: int, late: Fraction) -> list[str]:
+    """Options of the single output streams; source: ffmpeg's number of that input; late: start of the video."""
+    options = ["-map_metadata", f"{source}:g", "-map_chapters", f"{source}"]
+    for place, track in enumerate(job.tracks):
+        options += [f"-map_metadata:s:{place}", f"{source}:s:{track.index}"]
+        options += [f"-disposition:{place}", track.dispositions]
+        if track.convert:
+            options += [f"-c:{place}", track.convert]
+        if job.span and track.kind != "cover":
+            options += [f"-copypriorss:{place}", "0"]
+        if track.index == job.info.stream:
+            options += [f"-r:{place}", str(job.rate), f"-bsf:{place}", _exact_times(job.rate, late)]
+            if job.container != MATROSKA and _is_hevc(job.video_file):
+                options += [f"-tag:{place}", "hvc1"]
+        stale = (*STALE, "ENCODER") if track.index == job.info.stream else STALE if job.span else ()
+        for tag in sorted(each for each in track.tags if each.upper().startswith(stale)):
+            options += [f"-metadata:s:{place}", f"{tag}="]
+    for place, (path, name, mime) in enumerate(job.attached, len(job.tracks)):
+        options += ["-attach", str(path), f"-metadata:s:{place}", f"filename={name}"]
+        options += [f"-metadata:s:{place}", f"mimetype={mime}"]
+    return options
+
+
+def _exact_times(rate: Fraction, late: Fraction) -> str:
+    """Filter that undoes Matroska's rounding to milliseconds: picture k is shown at late + k/rate seconds.
+
+    The rounding is less than half a frame up to 1000 frames a second. Ticks are 1/1024 of a frame where the
+    video starts late, else a whole one.
+    """
+    ticks = 1 if late == 0 else max(1, min(FINE_TICKS, (2**31 - 1) // rate.numerator))
+    shift = round(late * rate * ticks)
+    pts, dts = (f"{name.lower()}=round({name}/{ticks})*{ticks}+{shift}" for name in ("PTS", "DTS"))
+    return f"setts={pts}:{dts}:duration={ticks}:time_base={1 / (rate * ticks)}:prescale=1"
+
+
+def _is_hevc(video: Path) -> bool:
+    return any(each.codec == "hevc" for each in list_tracks(video))
+
+
+def container_start(path: Path) -> Fraction:
+    """Where ffmpeg puts zero on the time axis of a file, in seconds: its earliest track's start."""
+    import av
+
+    with av.open(f"file:{path}", metadata_errors="replace") as container:
+        return Fraction(container.start_time or 0, av.time_base)
+
+
+def _seconds(value: Fraction) -> str:
+    """Decimal text of a time, to the microsecond, rounded down."""
+    return f"{value.numerator * 1_000_000 // value.denominator}us"
+
+
+def _verify(job: Job, out: Path) -> list[str]:
+    """Counts packets. Raises OutputError when video is missing; says which other track lost any."""
+    written, wanted = _packet_counts(out), _packet_counts(job.info.path)
+    frames = _packet_counts(job.video_file)[0]
+    notes = []
+    for place, track in enumerate(job.tracks):
+        count = written.get(place, 0)
+        if track.index == job.info.stream:
+            if count != frames:
+                raise OutputError(f"{out.name} holds {count} frames", f"the {frames} written", "please report this")
+        elif job.span is None and not track.convert and count != wanted[track.index]:
+            notes.append(f"{track}: {count} of {wanted[track.index]} packets could be copied")
+    return notes
+
+
+def _packet_counts(path: Path) -> dict[int, int]:
+    """Packets of each stream."""
+    import av
+
+    with av.open(f"file:{path}", metadata_errors="replace") as container:
+        counts = {stream.index: 0 for stream in container.streams}
+        try:
+            for packet in container.demux():
+                if packet.size:
+                    counts[packet.stream_index] += 1
+        except av.FFmpegError:
+            pass  # A damaged source: what came before it was counted, as ffmpeg copied it.
+    return counts

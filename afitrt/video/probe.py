@@ -1,0 +1,278 @@
+"""Reads the facts of a video file by demuxing all of its packets and decoding its first picture."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from afitrt.errors import InputError
+from afitrt.frames import Colour, VideoInfo
+from afitrt.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, ZSCALE_MATRICES, pixel_format
+from afitrt.video.timeline import Packet, timeline
+
+DAMAGE = re.compile(r"ended prematurely|partial file|truncat|invalid data", re.IGNORECASE)
+A_VIDEO = "a video file that ffmpeg can read, such as .mkv or .mp4"
+
+
+def probe(path: Path) -> VideoInfo:
+    """The facts of the first real video stream; attached pictures do not count.
+
+    Raises InputError for whatever cannot be a source: a missing, empty or foreign file, a folder, no video
+    stream, an unknown codec, no picture that decodes, an alpha channel, a colour matrix that is not linear.
+    """
+    path = Path(path)
+    _check_file(path)
+    with _opened(path) as container:
+        stream = _video_stream(container, path)
+        demuxed = _demux(container, stream)
+        if not demuxed.packets:
+            raise InputError(f"{path}: its video stream is empty", "at least one frame", "check how the file was made")
+        time_base = Fraction(stream.time_base)
+        hints = [Fraction(each) for each in (stream.average_rate, stream.guessed_rate, stream.base_rate) if each]
+        declared, index = int(stream.frames), int(stream.index)
+    first = _first_picture(path, index)
+    times = timeline(_shown(demuxed.packets, first.pts), time_base, hints)
+    damage = demuxed.damage
+    if not damage and demuxed.indexed and declared > demuxed.count:
+        damage = f"its index names {declared} frames, {demuxed.count} are there"
+    _check_picture(path, first)
+    return VideoInfo(
+        path=path,
+        width=first.width,
+        height=first.height,
+        rate=times.rate,
+        time_base=times.time_base,
+        pts=times.pts,
+        end=times.end,
+        pix_fmt=first.pix_fmt,
+        depth=pixel_format(first.pix_fmt).depth,
+        colour=first.colour,
+        sample_aspect=first.sample_aspect,
+        constant=times.constant,
+        stream=first.stream,
+        codec=first.codec,
+        rotation=first.rotation,
+        mirrored=first.mirrored,
+        interlaced=first.interlaced,
+        damage=damage,
+    )
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", A_VIDEO, "name one file")
+    if not path.exists():
+        raise InputError(f"{path} does not exist", A_VIDEO, "check the name, and quote it if it has spaces")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", A_VIDEO, "check its permissions") from error
+    if empty:
+        raise InputError(f"{path} is empty (0 bytes)", A_VIDEO, "copy or download it again")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A PyAV container; what PyAV raises inside the block becomes an InputError."""
+    import av
+
+    try:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
+            yield container
+    except av.FFmpegError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(
+            f"{path} is not a video that can be read ({reason})", A_VIDEO, f"ffmpeg -i {path.name} tells what it is"
+        ) from error
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    import av
+
+    videos = [each for each in container.streams.video if not each.disposition & av.stream.Disposition.attached_pic]
+    if not videos:
+        kinds = ", ".join(sorted({each.type for each in container.streams})) or "no streams"
+        raise InputError(f"{path} holds no video ({kinds} only)", "a file with a video stream", "name a video file")
+    if videos[0].codec_context is None:
+        raise InputError(
+            f"{path}: its video codec is unknown to ffmpeg",
+            "a codec that ffmpeg decodes",
+            "convert it with the program that made it",
+        )
+    return videos[0]
+
+
+@dataclass
+class _Demuxed:
+    """Packets to be shown; count: all of them, discarded ones too; damage: first sign of it, or nothing."""
+
+    indexed: bool
+    packets: list[Packet] = field(default_factory=list)
+    count: int = 0
+    damage: str = ""
+
+
+def _demux(container: Any, stream: Any) -> _Demuxed:
+    import av
+
+    found = _Demuxed(indexed=bool({"mov", "mp4"} & set(container.format.name.split(","))))
+    vp8 = stream.codec_context.name == "vp8"
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as told:
+            try:
+                for packet in container.demux(stream):
+                    if packet.size == 0:
+                        continue
+                    found.count += 1
+                    if packet.is_corrupt and not found.damage:
+                        found.damage = f"packet {found.count - 1} is corrupt"
+                    if not packet.is_discard and not (vp8 and _hidden(packet)):
+                        found.packets.append(Packet(packet.pts, packet.dts, packet.duration or 0))
+            except av.FFmpegError as error:
+                found.damage = error.strerror or type(error).__name__
+    finally:
+        av.logging.set_level(level)
+    signs = (text.strip() for _, _, text in told if DAMAGE.search(text))
+    found.damage = found.damage or next(signs, "")
+    return found
+
+
+def _hidden(packet: Any) -> bool:
+    """A VP8 packet whose show_frame bit is clear (RFC 6386, 9.1): a reference picture that is never shown."""
+    return not (bytes(packet)[0] >> 4) & 1
+
+
+def _shown(packets: list[Packet], first: int | None) -> list[Packet]:
+    """Without those that precede the first picture decoded: a cut open GOP begins with pictures nothing can decode."""
+    if first is None:
+        return packets
+    return [each for each in packets if each.pts is None or each.pts >= first]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """Facts that the first decoded picture tells."""
+
+    stream: int
+    codec: str
+    width: int
+    height: int
+    pix_fmt: str
+    pts: int | None
+    colour: Colour
+    sample_aspect: Fraction
+    rotation: int
+    mirrored: bool
+    interlaced: bool
+
+
+def _first_picture(path: Path, index: int) -> _Picture:
+    import av
+
+    with _opened(path) as container:
+        stream = container.streams[index]
+        context = stream.codec_context
+        frame = _decode_one(container, stream)
+        if frame is None:
+            raise InputError(
+                f"{path}: no frame of its {context.name} stream decodes",
+                "at least one frame",
+                "the file may be cut off or encrypted; copy or download it again",
+            )
+        matrix = next((d for d in frame.side_data if d.type == av.sidedata.sidedata.Type.DISPLAYMATRIX), None)
+        rotation, mirrored = _orientation(bytes(matrix)) if matrix is not None else (0, False)
+        chroma = _chroma_location(frame, stream.time_base)
+        return _Picture(
+            stream=index,
+            codec=context.name,
+            width=frame.width,
+            height=frame.height,
+            pix_fmt=frame.format.name,
+            pts=frame.pts,
+            colour=Colour(
+                matrix=MATRICES.get(frame.colorspace) or MATRICES.get(context.colorspace),
+                primaries=PRIMARIES.get(frame.color_primaries) or PRIMARIES.get(context.color_primaries),
+                transfer=TRANSFERS.get(frame.color_trc) or TRANSFERS.get(context.color_trc),
+                range=RANGES.get(frame.color_range) or RANGES.get(context.color_range),
+                chroma_location=chroma,
+            ),
+            sample_aspect=Fraction(stream.sample_aspect_ratio or context.sample_aspect_ratio or 1),
+            rotation=rotation,
+            mirrored=mirrored,
+            interlaced=bool(frame.interlaced_frame or int(context.field_order) > 1),
+        )
+
+
+def _decode_one(container: Any, stream: Any) -> Any:
+    """The first picture, or None; packets that do not decode are passed over, as ffmpeg does."""
+    import av
+
+    stream.codec_context.thread_type = "NONE"
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            continue
+        if frames:
+            return frames[0]
+    return None
+
+
+def _orientation(matrix: bytes) -> tuple[int, bool]:
+    """Counter-clockwise degrees and mirroring of a display matrix (nine int32, row by row, first row x)."""
+    a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
+    mirrored = a * d - b * c < 0
+    degrees = -math.degrees(math.atan2(b, -a if mirrored else a))
+    return round(degrees) % 360, mirrored
+
+
+def _chroma_location(frame: Any, time_base: Fraction) -> str | None:
+    """Where chroma samples lie, which PyAV keeps to itself: the showinfo filter says it."""
+    import av
+
+    level = av.logging.get_level()
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base)
+    show, sink = graph.add("showinfo", "checksum=0"), graph.add("buffersink")
+    source.link_to(show)
+    show.link_to(sink)
+    av.logging.set_level(av.logging.INFO)
+    try:
+        with av.logging.Capture() as told:
+            graph.configure()
+            source.push(frame)
+            sink.pull()
+    except av.FFmpegError:
+        return None
+    finally:
+        av.logging.set_level(level)
+    found = re.search(r"\bcl:(\w+)", "".join(text for _, _, text in told))
+    return found[1] if found and found[1] != "unspecified" else None
+
+
+def _check_picture(path: Path, picture: _Picture) -> None:
+    pixels = pixel_format(picture.pix_fmt)
+    if pixels.alpha:
+        opaque = "bgr0" if pixels.rgb else "yuv444p10le"
+        raise InputError(
+            f"{path} has an alpha channel ({picture.pix_fmt})",
+            "opaque pictures; transparency cannot be interpolated",
+            f"ffmpeg -i {path.name} -map 0 -c copy -c:v ffv1 -pix_fmt {opaque} opaque.mkv",
+        )
+    matrix = picture.colour.matrix
+    if not pixels.rgb and not pixels.grey and matrix not in (None, "gbr", *ZSCALE_MATRICES):
+        raise InputError(
+            f"{path} uses the colour matrix {matrix}",
+            f"one of {', '.join(ZSCALE_MATRICES)}",
+            "convert it to bt709 or bt2020nc first",
+        )

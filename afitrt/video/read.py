@@ -1,0 +1,118 @@
+"""Reads the pictures of a video through one ffmpeg child, as arrays of full-range RGB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from afitrt.errors import InputError, RenderError
+from afitrt.frames import Pixels, VideoInfo
+from afitrt.video.colour import to_rgb
+from afitrt.video.ffmpeg import Child, command, ending, readable_path
+from afitrt.video.timeline import normalise
+
+
+class Reader:
+    """Iterates over frames: ndarray [height, width, 3], RGB over the full range, owned by the caller.
+
+    uint8 from sources of 8 bits, else uint16. Frame k is the k-th picture that ffmpeg hands out; it has pts
+    info.pts[k], or k/rate where a rate is given: then ffmpeg's fps filter repeats and drops frames.
+    span: half-open range [a, b) of frame numbers (after the fps filter); those before a are decoded and dropped.
+
+    A context manager; leaving it early ends ffmpeg. Iterate once. Raises RenderError when ffmpeg is killed from
+    outside and InputError when nothing decodes; of a damaged source all comes out that decodes, and
+    `complete` is False afterwards.
+    """
+
+    def __init__(self, info: VideoInfo, span: tuple[int, int] | None = None, rate: Fraction | None = None) -> None:
+        self.info = info
+        self._command = command(_output(info, span, rate))
+        self._shape = (info.height, info.width, 3)
+        self._dtype: type[np.uint8] | type[np.uint16] = np.uint8 if info.depth <= 8 else np.uint16
+        total = info.frames if rate is None else normalise(info, rate).info.frames
+        self._first, end = span or (0, total)
+        self.expected = max(0, min(end, total) - self._first)
+        """Frames that the packets promise."""
+        self._tolerance = 0 if rate is None else 1
+        self.frames = 0
+        """Frames handed out so far."""
+        self.exit_code: int | None = None
+        """ffmpeg's, once all frames are out."""
+        self._child: Child | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._child = self._stack.enter_context(Child(self._command, stdout=True))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Last lines of ffmpeg's error log; a harmless complaint may be among them."""
+        return self._child.errors if self._child else ()
+
+    @property
+    def complete(self) -> bool:
+        """All promised frames came out of a file that showed no sign of damage; known after the last frame."""
+        counted = abs(self.frames - self.expected) <= self._tolerance
+        return counted and self.exit_code == 0 and not self.info.damage
+
+    def __iter__(self) -> Iterator[Pixels]:
+        if self._child is None:
+            raise RuntimeError("a Reader is used in a with statement")
+        while (frame := self._next(self._child)) is not None:
+            self.frames += 1
+            yield frame
+        self.exit_code = self._child.wait()
+        if self.exit_code < 0:
+            raise RenderError(
+                f"ffmpeg, reading {self.info.path}, {ending(self.exit_code, self.errors)}",
+                "ffmpeg to read to the end",
+                "run the command again; if it repeats, the machine may be out of memory",
+            )
+        if self.frames == 0 and self.expected > 0 and self._first == 0:
+            raise InputError(
+                f"no frame of {self.info.path} decodes: ffmpeg {ending(self.exit_code, self.errors)}",
+                f"{self.expected} frames",
+                "the file may be cut off or encrypted; copy or download it again",
+            )
+
+    def _next(self, child: Child) -> Pixels | None:
+        """The next whole picture, or None at the end."""
+        frame: npt.NDArray[Any] = np.empty(self._shape, self._dtype)
+        view = frame.data.cast("B")
+        filled = 0
+        while filled < len(view):
+            got = child.stdout.readinto(view[filled:])  # type: ignore[attr-defined]
+            if not got:
+                return None
+            filled += got
+        return frame
+
+
+def _output(info: VideoInfo, span: tuple[int, int] | None, rate: Fraction | None) -> Any:
+    """The ffmpeg-python node that writes raw pictures to stdout."""
+    import ffmpeg
+
+    filters = [] if rate is None else ["setpts=PTS-STARTPTS", f"fps=fps={rate}"]
+    if span is not None:
+        filters.append(f"trim=start_frame={span[0]}:end_frame={span[1]}")
+    filters += to_rgb(info)
+    source = ffmpeg.input(readable_path(info.path), noautorotate=None)
+    return source[str(info.stream)].output(
+        "pipe:1",
+        f="rawvideo",
+        pix_fmt="rgb24" if info.depth <= 8 else "rgb48le",
+        fps_mode="passthrough",
+        vf=",".join(filters),
+    )

@@ -1,0 +1,133 @@
+"""The tracks of a source beside its video, and which of them a container can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from afitrt.errors import InputError, OutputError
+from afitrt.video.encoders import MATROSKA, MOV, MP4
+
+CONTAINERS = MappingProxyType({".mkv": MATROSKA, ".mp4": MP4, ".m4v": MP4, ".mov": MOV})
+
+# What Matroska has no mapping for, and what holds the same: the text of the subtitles, the samples of the sound.
+INTO_MATROSKA = MappingProxyType({"mov_text": "subrip", "pcm_bluray": "pcm_s24le", "pcm_dvd": "pcm_s24le"})
+NOT_IN_MATROSKA = frozenset({"eia_608", "ttml", "xsub"})
+_ISO_AUDIO = frozenset({"aac", "alac", "ac3", "eac3", "mp2", "mp3", "amr_nb", "amr_wb"})
+HELD = MappingProxyType(
+    {
+        MP4: _ISO_AUDIO | {"flac", "opus", "dts", "mov_text", "dvd_subtitle"},
+        MOV: _ISO_AUDIO | {"mov_text", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le"},
+    }
+)
+
+
+KINDS = ("video", "audio", "subtitle", "attachment", "cover", "chapters", "data")
+DISCARD_ALL = 48  # AVDISCARD_ALL, which ffmpeg's MP4 reader puts on the track of chapter names alone.
+
+
+@dataclass(frozen=True)
+class Track:
+    """One stream of the source. kind: one of KINDS; "chapters" is the text track in which MP4 keeps their names.
+
+    dispositions: ffmpeg's flags joined by "+", "0" for none. codec: its plain name, "unknown" where ffmpeg has none.
+    convert: the encoder that makes it fit the container, "" for a plain copy.
+    """
+
+    index: int
+    kind: str
+    codec: str
+    dispositions: str = "0"
+    language: str = ""
+    tags: frozenset[str] = frozenset()
+    convert: str = ""
+
+    def __str__(self) -> str:
+        """As messages name it: "track 3 (subtitle ass, eng)"."""
+        return f"track {self.index} ({self.kind} {self.codec}{', ' + self.language if self.language else ''})"
+
+
+def container_of(out: Path) -> str:
+    """ffmpeg's name of the container that a file name stands for. Raises OutputError for one that is not offered."""
+    container = CONTAINERS.get(out.suffix.lower())
+    if container is None:
+        raise OutputError(
+            f"the output {out.name} ends in {out.suffix or 'nothing'}",
+            f"one of {', '.join(CONTAINERS)}",
+            f"name it {out.stem or 'out'}.mkv",
+        )
+    return container
+
+
+def default_output(source: Path, rate_text: str) -> Path:
+    """Where the result goes when no name is given: beside the source, in.60fps.mkv for in.mp4 and "60"."""
+    return source.with_name(f"{source.stem}.{rate_text}fps.mkv")
+
+
+def list_tracks(source: Path) -> list[Track]:
+    """All streams of a file, in their order."""
+    import av
+
+    try:
+        with av.open(f"file:{source}", metadata_errors="replace") as container:
+            return [_track(each) for each in container.streams]
+    except av.FFmpegError as error:
+        raise InputError(
+            f"{source} cannot be read ({error.strerror})", "the file probed before", "try again"
+        ) from error
+
+
+def _track(stream: Any) -> Track:
+    import av
+
+    flags = av.stream.Disposition(stream.disposition)
+    kind = "cover" if flags & av.stream.Disposition.attached_pic else str(stream.type)
+    if kind == "data" and getattr(stream, "discard", None) == DISCARD_ALL:
+        kind = "chapters"
+    context = getattr(stream, "codec_context", None)
+    return Track(
+        index=stream.index,
+        kind=kind if kind in KINDS else "data",
+        codec=str(context.codec.canonical_name) if context is not None and context.codec is not None else "unknown",
+        dispositions="+".join(str(flag.name) for flag in flags) or "0",
+        language=stream.metadata.get("language", ""),
+        tags=frozenset(stream.metadata),
+    )
+
+
+def choose_tracks(tracks: Sequence[Track], container: str) -> tuple[list[Track], list[str]]:
+    """The tracks that go into the container, in order, and a plain line for each that is converted or left out.
+
+    Raises OutputError, listing them, when MP4 or MOV cannot hold an audio, subtitle or attached track.
+    """
+    kept: list[Track] = []
+    notes: list[str] = []
+    impossible: list[Track] = []
+    for track in tracks:
+        if track.kind == "chapters":
+            continue  # They are copied as chapters.
+        if track.kind == "data" or (track.kind in ("audio", "subtitle") and track.codec == "unknown"):
+            notes.append(f"{track} is left out: it cannot be copied into another file")
+        elif container == MATROSKA and track.codec in NOT_IN_MATROSKA:
+            notes.append(f"{track} is left out: Matroska cannot hold it")
+        elif container == MATROSKA and track.codec in INTO_MATROSKA:
+            kept.append(replace(track, convert=INTO_MATROSKA[track.codec]))
+            notes.append(f"{track} is stored as {INTO_MATROSKA[track.codec]}: Matroska cannot hold {track.codec}")
+        elif container != MATROSKA and not _held(track, container):
+            impossible.append(track)
+        else:
+            kept.append(track)
+    if impossible:
+        raise OutputError(
+            f"{container} cannot hold {', '.join(map(str, impossible))}", "a container that can", "name the output .mkv"
+        )
+    return kept, notes
+
+
+def _held(track: Track, container: str) -> bool:
+    if track.kind in ("audio", "subtitle"):
+        return track.codec in HELD[container]
+    return track.kind != "attachment"

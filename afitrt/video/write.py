@@ -1,0 +1,158 @@
+"""Writes pictures as one video stream through one ffmpeg child. Other tracks are added by mux."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from afitrt.errors import AfitrtError, MissingToolError, RenderError, RetryError
+from afitrt.frames import Pixels, VideoInfo
+from afitrt.options import EncodeOptions
+from afitrt.video.colour import from_rgb, pixel_format, tagging, written_colour
+from afitrt.video.encoders import encoder_arguments
+from afitrt.video.ffmpeg import Child, command, ending, readable_path
+
+FINISH_SECONDS = 120
+
+
+class Writer:
+    """Takes frames [height, width, 3] of uint8 or uint16, RGB over the full range, and encodes them at a constant rate.
+
+    info: size, colour and sample aspect to write. encode: as resolved by `choose_encoding`. path: where to
+    write a Matroska file (its time stamps are rounded to milliseconds; mux restores them).
+
+    A context manager. Leaving it regularly finishes the file and counts its packets; RenderError when ffmpeg
+    failed or a frame is missing, RetryError when the disk is full. Leaving it by an exception finishes the file
+    too, so that what was written can be played.
+    """
+
+    def __init__(self, path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions) -> None:
+        self.path = Path(path)
+        self.frames = 0
+        """Frames written so far."""
+        self._shape = (info.height, info.width, 3)
+        self._dtype = picture_type(encode)
+        self._command = command(_output(self.path, info, rate, encode, self._dtype is np.uint16))
+        self._child: Child | None = None
+
+    def __enter__(self) -> Self:
+        self._child = Child(self._command, stdin=True)
+        return self
+
+    def write(self, frame: Pixels) -> None:
+        """Encodes one picture; blocks while the encoder is busy."""
+        if self._child is None:
+            raise RuntimeError("a Writer is used in a with statement")
+        if frame.shape != self._shape:
+            raise ValueError(f"frame of shape {frame.shape}, expected {self._shape}")
+        view = to_depth(frame, self._dtype).data.cast("B")
+        try:
+            while len(view):
+                view = view[self._child.stdin.write(view) :]
+        except BrokenPipeError:
+            raise self._failure(self._child.wait()) from None
+        self.frames += 1
+
+    def _failure(self, code: int) -> AfitrtError:
+        errors = self._child.errors if self._child else ()
+        found = f"ffmpeg, writing {self.path.name} after {self.frames} frames, {ending(code, errors)}"
+        if any("No space left on device" in line for line in errors):
+            hint = f"free space in {self.path.parent}, then run the command again"
+            return RetryError(found, "room on the disk", hint)
+        return RenderError(found, "ffmpeg to take every frame", "run the command again; see its last words above")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._child is not None
+        with self._child as child:
+            if error is not None:
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(FINISH_SECONDS)
+                return
+            code = child.wait()
+            if code != 0:
+                raise self._failure(code)
+        if (counted := count_packets(self.path)) != self.frames:
+            raise RenderError(
+                f"{self.path.name} holds {counted} frames",
+                f"the {self.frames} that were written",
+                "please report this with the encoder's name",
+            )
+
+
+def picture_type(encode: EncodeOptions) -> type[np.uint8] | type[np.uint16]:
+    """The type in which pictures reach an encoder as resolved by `choose_encoding`: uint16 above 8 bits."""
+    return np.uint16 if pixel_format(str(encode.pix_fmt)).depth > 8 else np.uint8
+
+
+def to_depth(frame: Pixels, dtype: type[np.uint8] | type[np.uint16]) -> npt.NDArray[Any]:
+    """The frame, contiguous, in another depth of full range: exact when widened (x257), rounded when narrowed."""
+    if frame.dtype == dtype:
+        return np.ascontiguousarray(frame, dtype)
+    if dtype is np.uint16:
+        return np.multiply(frame, np.uint16(257), dtype=np.uint16)
+    # (v + 128) // 257 without leaving 16 bits for long: v // 257 rounded to nearest.
+    return ((frame.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, deep: bool) -> Any:
+    """The ffmpeg-python node that encodes raw pictures from stdin."""
+    import ffmpeg
+
+    colour = written_colour(info, str(encode.pix_fmt))
+    aspect = info.sample_aspect
+    shape = f"setsar={aspect.numerator}/{aspect.denominator}"
+    filters = [*from_rgb(info, colour, str(encode.pix_fmt)), shape, tagging(colour)]
+    source = ffmpeg.input(
+        "pipe:0",
+        f="rawvideo",
+        pix_fmt="rgb48le" if deep else "rgb24",
+        video_size=(info.width, info.height),
+        framerate=str(rate),
+    )
+    # FFV1 is given limited pictures unless the range is asked for in so many words.
+    options = {
+        **encoder_arguments(encode),
+        "color_range": str(colour.range),
+        "vf": ",".join(filters),
+        "fps_mode": "passthrough",
+    }
+    return source.output(readable_path(path), f="matroska", **options)
+
+
+def count_packets(path: Path) -> int:
+    """Packets of the first video stream of a file, counted by demuxing; 0 for a file that does not open."""
+    import av
+
+    try:
+        with av.open(f"file:{path}") as container:
+            return sum(packet.size > 0 for packet in container.demux(video=0))
+    except (av.FFmpegError, IndexError):
+        return 0
+
+
+def try_encoder(info: VideoInfo, rate: Fraction, encode: EncodeOptions) -> None:
+    """Encodes one black picture of this size, so that an encoder that cannot work here says so before the work.
+
+    Raises MissingToolError with ffmpeg's own words.
+    """
+    black = np.zeros((info.height, info.width, 3), np.uint8)
+    with TemporaryDirectory(prefix="afitrt-") as folder:
+        try:
+            with Writer(Path(folder) / "trial.mkv", info, rate, encode) as writer:
+                writer.write(black)
+        except RenderError as error:
+            raise MissingToolError(
+                f"{encode.codec} with {encode.pix_fmt} cannot encode {info.width}x{info.height} here: {error.found}",
+                "an encoder that works on this machine",
+                "--codec libx265",
+            ) from error
