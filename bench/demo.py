@@ -25,12 +25,10 @@ def cut_sample(clip: Path, folder: Path) -> Path:
     sample = folder / "bigbuckbunny.mkv"
     width, height = SIZE.split("x")
     info = video.probe(clip)
-    subprocess.run(
-        [video.find().path, "-v", "error", "-y", "-i", clip, "-map", "0", "-vf", f"scale={width}:{height}:flags=lanczos"]
-        + ["-frames:v", str(FRAMES), "-t", f"{float(FRAMES / info.rate):.6f}"]
-        + ["-c:v", "libx264", "-crf", "10", "-preset", "veryfast", "-c:a", "copy", sample],
-        check=True,
-    )
+    taken = ["-frames:v", str(FRAMES), "-t", f"{float(FRAMES / info.rate):.6f}", "-vf", f"scale={width}:{height}"]
+    coded = ["-c:v", "libx264", "-crf", "10", "-preset", "veryfast", "-c:a", "copy"]
+    command = [video.find().path, "-v", "error", "-y", "-i", clip, "-map", "0", *taken, *coded, sample]
+    subprocess.run(command, check=True)
     return sample
 
 

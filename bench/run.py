@@ -149,7 +149,8 @@ def compare(width: int, height: int, scale: float, rounds: int, threads: int) ->
 
 def hardware() -> dict[str, Any]:
     """What the figures were measured on."""
-    cpu = next(line.split(":")[1].strip() for line in Path("/proc/cpuinfo").open() if line.startswith("model name"))
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     return {
         "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)),

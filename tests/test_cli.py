@@ -221,7 +221,7 @@ def test_a_stopped_run_keeps_its_work_and_no_child(tmp_path: Path, sent: signal.
     started = psutil.Process(running.pid).children(recursive=True)
     assert started
     running.send_signal(sent)
-    out, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=60)
     assert running.returncode == code, err
     partial = tmp_path / "in.50fps.partial.mkv"
     assert names(tmp_path) == {"in.mkv", partial.name}

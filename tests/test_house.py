@@ -32,7 +32,7 @@ TABLE: dict[str, set[str]] = {
     "models": BASE | {"artefacts", "runtimes", "weights", "build"},
     "render": BASE | {"models", "schedule"},
     "stills": BASE | {"artefacts", "models"},
-    "task": BASE | {"rates", "scenes", "schedule"},
+    "task": BASE | {"rates", "scenes", "schedule", "video"},
     "estimate": BASE | {"models", "schedule"},
     "pipeline": BASE
     | {"channel", "events", "video", "models", "scenes", "schedule", "render", "estimate", "task"},

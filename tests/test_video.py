@@ -7,7 +7,6 @@ import signal
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from video_helpers import X264, children, drawn, ffmpeg, noise, packets, pattern
@@ -176,11 +175,13 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     pattern(folder / "alpha.mkv", "-vf", "format=yuva420p", "-c:v", "ffv1", seconds=0.2)
     whole = pattern(folder / "whole.mp4", seconds=0.4)
     (folder / "headless.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    with av.open(str(whole)) as container:
-        first = next(container.demux(video=0))
-    scrambled = whole.read_bytes().replace(bytes(first)[-400:], bytes(400))
-    (folder / "unknown.mp4").write_bytes(scrambled.replace(b"avc1", b"qqqq").replace(b"avcC", b"qqqC"))
-    ffmpeg("-i", whole, "-c", "copy", "-bsf:v", "noise=amount=1", folder / "noise.mkv")
+    named = whole.read_bytes().replace(b"avc1", b"qqqq").replace(b"avcC", b"qqqC")
+    (folder / "unknown.mp4").write_bytes(named)
+    lossless = pattern(folder / "lossless.mkv", "-c:v", "ffv1", seconds=0.2)
+    emptied = lossless.read_bytes()
+    for packet in packets(lossless)[0]:
+        emptied = emptied.replace(bytes(packet), bytes(packet.size))
+    (folder / "emptied.mkv").write_bytes(emptied)
     return {
         "missing": (folder / "none.mkv", "does not exist"),
         "folder": (folder, "is a folder"),
@@ -189,7 +190,8 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
         "sound": (folder / "sound.mkv", "holds no video"),
         "alpha": (folder / "alpha.mkv", "alpha channel"),
         "headless": (folder / "headless.mp4", "not a video"),
-        "unknown": (folder / "unknown.mp4", "codec"),
+        "unknown": (folder / "unknown.mp4", "codec is unknown"),
+        "emptied": (folder / "emptied.mkv", "no frame of its ffv1 stream decodes"),
     }
 
 
@@ -213,6 +215,26 @@ def test_a_truncated_file_gives_what_decodes_and_says_so(tmp_path: Path, suffix:
         count = sum(1 for _ in reader)
     assert count in (info.frames, info.frames - 1)
     assert not reader.complete
+
+
+def test_wrong_bytes_in_the_middle_are_noticed(tmp_path: Path) -> None:
+    whole = pattern(tmp_path / "in.mkv", "-c:v", "libx264", "-g", "10", size="320x240", seconds=2)
+    data = bytearray(whole.read_bytes())
+    for place in range(len(data) // 3, len(data) // 2, 97):
+        data[place] ^= 0xFF
+    (tmp_path / "hurt.mkv").write_bytes(data)
+    with Reader(probe(tmp_path / "hurt.mkv")) as reader:
+        count = sum(1 for _ in reader)
+    assert 20 < count <= 50
+    assert not reader.complete
+
+
+def test_names_that_look_like_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pattern(tmp_path / "plain.mkv", seconds=0.2)
+    for name in ("-i.mkv", "a: b%03d [x] 'y'.mkv", "http:x.mkv", "画.mkv"):
+        Path(name).write_bytes((tmp_path / "plain.mkv").read_bytes())
+        assert len(read(probe(Path(name)))) == 5
 
 
 def test_frames_lost_in_the_middle_are_noticed(tmp_path: Path) -> None:

@@ -260,6 +260,7 @@ def test_aside_makes_the_folder_or_says_why_not(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.weights
 def test_a_real_clip_goes_through(bigbuckbunny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
     info: VideoInfo = probe(bigbuckbunny)

@@ -54,6 +54,18 @@ def test_lost_frames_do_not_change_the_rate() -> None:
     assert (found.constant, found.rate, len(found.pts)) == (False, Fraction(25), 97)
 
 
+def test_a_lost_frame_is_seen_where_a_tick_is_a_frame() -> None:
+    found = timeline(stamped([0, 1, 2, 4, 5, 6]), Fraction(1, 25), [Fraction(25)])
+    assert not found.constant
+    assert timeline(stamped([0, 1, 2, 3]), Fraction(1, 25), []).constant
+
+
+def test_stamps_rounded_twice_are_constant() -> None:
+    ticks = [round(Fraction(k * 90000) / NTSC_FILM) for k in range(500)]
+    found = timeline(stamped([round(Fraction(each, 90)) + 7 for each in ticks]), MS, [])
+    assert (found.rate, found.constant) == (NTSC_FILM, True)
+
+
 def test_packets_in_decoding_order_are_sorted() -> None:
     assert list(timeline(stamped([0, 120, 40, 80]), MS, []).pts) == [0, 40, 80, 120]
 

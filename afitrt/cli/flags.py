@@ -17,8 +17,18 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from afitrt.errors import UsageError
-from afitrt.options import DETECTORS, MAX_N_FORWARD, MODELS, PRECISIONS, RUNTIMES, SCALES
-from afitrt.options import EncodeOptions, ModelOptions, SceneOptions, ScheduleOptions
+from afitrt.options import (
+    DETECTORS,
+    MAX_N_FORWARD,
+    MODELS,
+    PRECISIONS,
+    RUNTIMES,
+    SCALES,
+    EncodeOptions,
+    ModelOptions,
+    SceneOptions,
+    ScheduleOptions,
+)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

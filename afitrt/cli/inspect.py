@@ -117,7 +117,7 @@ def _imagined(frames: str | None, rate: str, cuts: tuple[int, ...]) -> tuple[Fra
 
 def _print_plan(timeline: list[Frame | End], options: ScheduleOptions) -> None:
     from afitrt import schedule as room
-    from afitrt.cli.console import stderr, stdout
+    from afitrt.cli.console import stdout
 
     summary = room.summarise(room.plan(timeline, options))
     scenes = sum(1 for index, item in enumerate(timeline) if isinstance(item, room.Frame) and (item.cut or not index))

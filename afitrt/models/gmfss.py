@@ -103,4 +103,4 @@ class Gmfss:
 
 
 def memory(geometry: Geometry) -> Memory:
-    raise NotImplementedError
+    return Memory(0,0)

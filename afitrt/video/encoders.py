@@ -172,22 +172,19 @@ def _choose_pix_fmt(info: VideoInfo, name: str) -> tuple[str, list[str]]:
     usable = [each for each in usable if _holds(encoder, each, info)]
     if not usable:
         raise UsageError(f"{name} cannot hold {info.width}x{info.height}", "even width and height", "--codec libx265")
-    same = [each for each in usable if each.subsampling == wanted] or _finer(usable)
+    same = [each for each in usable if each.subsampling == wanted] or [
+        each for each in usable if each.subsampling == usable[0].subsampling
+    ]
     enough = [each.depth for each in same if each.depth >= depth]
     bits = min(enough) if enough else max(each.depth for each in same)
     best = next(each for each in same if each.depth == bits)
-    if best.subsampling != wanted and source.subsampling in ("422", "444") and best.subsampling < wanted:
-        notes.append(f"{name} does not hold {source.name}: chroma becomes {best.subsampling}")
+    if best.subsampling == "420" and source.subsampling not in ("420", "rgb", "grey"):
+        notes.append(f"{name} does not hold {source.name}: chroma becomes 4:2:0")
     if bits < source.depth and not source.rgb:
         notes.append(f"{source.depth} bits become {bits}")
     if source.rgb:
         notes.append(f"RGB becomes {best.name}; --codec ffv1 keeps it, --pix-fmt yuv444p10le keeps its sharp colours")
     return best.name, notes
-
-
-def _finer(usable: list[PixelFormat]) -> list[PixelFormat]:
-    """Of the subsamplings on offer, that with the most chroma among the coarsest that exist: the table's first."""
-    return [each for each in usable if each.subsampling == usable[0].subsampling]
 
 
 def encoder_arguments(encode: EncodeOptions) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def aside(out: Path) -> Iterator[Path]:
 
 
 @dataclass(frozen=True)
-class Job:
+class Parts:
     """What goes into one output file. span: absolute source times [from, to) in seconds, or None for all of it."""
 
     video_file: Path
@@ -79,11 +80,11 @@ def mux(
     with TemporaryDirectory(prefix="afitrt-") as folder, aside(out) as hidden:
         attached = _extract(info.path, tracks, Path(folder)) if container == MATROSKA else []
         streams = [each for each in tracks if container != MATROSKA or each.kind not in ("attachment", "cover")]
-        job = Job(video_file, info, container, rate, streams, span, attached)
-        code, errors = run(_command(job, hidden))
-        if code != 0:
+        parts = Parts(video_file, info, container, rate, streams, span, attached)
+        code, errors = run(_command(parts, hidden))
+        if code != 0 and not (code > 0 and info.damage):
             raise _failure(out, code, errors)
-        notes += _verify(job, hidden)
+        notes += _verify(parts, hidden)
     return notes
 
 
@@ -130,7 +131,7 @@ def _cover_mime(stream: Any) -> str:
     return stream.metadata.get("mimetype") or names.get(stream.codec_context.name, "application/octet-stream")
 
 
-def _command(job: Job, out: Path) -> list[str]:
+def _command(parts: Parts, out: Path) -> list[str]:
     """One ffmpeg run: the tracks into `out`, and the source's own video into nothing.
 
     The latter keeps ffmpeg from computing the start of an MPEG-TS source without its video, which would shift
@@ -138,44 +139,44 @@ def _command(job: Job, out: Path) -> list[str]:
     """
     import ffmpeg
 
-    info = job.info
+    info = parts.info
     turned: dict[str, object] = {"display_rotation": info.rotation} if info.rotation or info.mirrored else {}
     if info.mirrored:
         turned["display_hflip"] = None
     begin = container_start(info.path)
-    seek = {"ss": _seconds(max(Fraction(0), job.span[0] - begin))} if job.span else {}
-    limit = {"t": _seconds(job.span[1] - job.span[0])} if job.span else {}
-    late = Fraction(0) if job.span else max(Fraction(0), info.seconds(0) - begin)
-    video, source = readable_path(job.video_file), readable_path(info.path)
+    seek = {"ss": _seconds(max(Fraction(0), parts.span[0] - begin))} if parts.span else {}
+    limit = {"t": _seconds(parts.span[1] - parts.span[0])} if parts.span else {}
+    late = Fraction(0) if parts.span else max(Fraction(0), info.seconds(0) - begin)
+    video, source = readable_path(parts.video_file), readable_path(info.path)
     ours, theirs = ffmpeg.input(video, **turned), ffmpeg.input(source, **seek)
-    mapped = [ours["0"] if each.index == info.stream else theirs[str(each.index)] for each in job.tracks]
-    result = ffmpeg.output(*mapped, readable_path(out), f=job.container, c="copy", **limit)
+    mapped = [ours["0"] if each.index == info.stream else theirs[str(each.index)] for each in parts.tracks]
+    result = ffmpeg.output(*mapped, readable_path(out), f=parts.container, c="copy", **limit)
     shadow = ffmpeg.output(theirs[str(info.stream)], "-", f="null", c="copy", **limit)
     built = command(ffmpeg.merge_outputs(result, shadow))
     inputs = [value for option, value in pairwise(built) if option == "-i"]
     # ffmpeg-python cannot repeat an option, so those of single streams are put before the output's name.
     place = built.index(readable_path(out))
-    return [*built[:place], *_stream_options(job, inputs.index(source), late), *built[place:]]
+    return [*built[:place], *_stream_options(parts, inputs.index(source), late), *built[place:]]
 
 
-def _stream_options(job: Job, source: int, late: Fraction) -> list[str]:
+def _stream_options(parts: Parts, source: int, late: Fraction) -> list[str]:
     """Options of the single output streams; source: ffmpeg's number of that input; late: start of the video."""
     options = ["-map_metadata", f"{source}:g", "-map_chapters", f"{source}"]
-    for place, track in enumerate(job.tracks):
+    for place, track in enumerate(parts.tracks):
         options += [f"-map_metadata:s:{place}", f"{source}:s:{track.index}"]
         options += [f"-disposition:{place}", track.dispositions]
         if track.convert:
             options += [f"-c:{place}", track.convert]
-        if job.span and track.kind != "cover":
+        if parts.span and track.kind != "cover":
             options += [f"-copypriorss:{place}", "0"]
-        if track.index == job.info.stream:
-            options += [f"-r:{place}", str(job.rate), f"-bsf:{place}", _exact_times(job.rate, late)]
-            if job.container != MATROSKA and _is_hevc(job.video_file):
+        if track.index == parts.info.stream:
+            options += [f"-r:{place}", str(parts.rate), f"-bsf:{place}", _exact_times(parts.rate, late)]
+            if parts.container != MATROSKA and _is_hevc(parts.video_file):
                 options += [f"-tag:{place}", "hvc1"]
-        stale = (*STALE, "ENCODER") if track.index == job.info.stream else STALE if job.span else ()
+        stale = (*STALE, "ENCODER") if track.index == parts.info.stream else STALE if parts.span else ()
         for tag in sorted(each for each in track.tags if each.upper().startswith(stale)):
             options += [f"-metadata:s:{place}", f"{tag}="]
-    for place, (path, name, mime) in enumerate(job.attached, len(job.tracks)):
+    for place, (path, name, mime) in enumerate(parts.attached, len(parts.tracks)):
         options += ["-attach", str(path), f"-metadata:s:{place}", f"filename={name}"]
         options += [f"-metadata:s:{place}", f"mimetype={mime}"]
     return options
@@ -210,31 +211,26 @@ def _seconds(value: Fraction) -> str:
     return f"{value.numerator * 1_000_000 // value.denominator}us"
 
 
-def _verify(job: Job, out: Path) -> list[str]:
+def _verify(parts: Parts, out: Path) -> list[str]:
     """Counts packets. Raises OutputError when video is missing; says which other track lost any."""
-    written, wanted = _packet_counts(out), _packet_counts(job.info.path)
-    frames = _packet_counts(job.video_file)[0]
+    written, wanted = _packet_counts(out), _packet_counts(parts.info.path)
+    frames = _packet_counts(parts.video_file).get(0, 0)
     notes = []
-    for place, track in enumerate(job.tracks):
+    for place, track in enumerate(parts.tracks):
         count = written.get(place, 0)
-        if track.index == job.info.stream:
+        if track.index == parts.info.stream:
             if count != frames:
                 raise OutputError(f"{out.name} holds {count} frames", f"the {frames} written", "please report this")
-        elif job.span is None and not track.convert and count != wanted[track.index]:
-            notes.append(f"{track}: {count} of {wanted[track.index]} packets could be copied")
+        elif parts.span is None and not track.convert and count != wanted.get(track.index, 0):
+            notes.append(f"{track}: {count} of {wanted.get(track.index, 0)} packets could be copied")
     return notes
 
 
 def _packet_counts(path: Path) -> dict[int, int]:
-    """Packets of each stream."""
+    """Packets of each stream that has any; of a damaged file those before the damage, as ffmpeg copies them."""
     import av
 
-    with av.open(f"file:{path}", metadata_errors="replace") as container:
-        counts = {stream.index: 0 for stream in container.streams}
-        try:
-            for packet in container.demux():
-                if packet.size:
-                    counts[packet.stream_index] += 1
-        except av.FFmpegError:
-            pass  # A damaged source: what came before it was counted, as ffmpeg copied it.
+    counts: Counter[int] = Counter()
+    with suppress(av.FFmpegError), av.open(f"file:{path}", metadata_errors="replace") as container:
+        counts.update(packet.stream_index for packet in container.demux() if packet.size)
     return counts

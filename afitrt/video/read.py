@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -16,6 +17,9 @@ from afitrt.frames import Pixels, VideoInfo
 from afitrt.video.colour import to_rgb
 from afitrt.video.ffmpeg import Child, command, ending, readable_path
 from afitrt.video.timeline import normalise
+
+# Of what ffmpeg calls errors, those that mean lost or wrong pictures.
+DAMAGE = re.compile(r"error while decoding|decoding error|error submitting|invalid data|prematurely|partial file", re.I)
 
 
 class Reader:
@@ -65,7 +69,8 @@ class Reader:
     def complete(self) -> bool:
         """All promised frames came out of a file that showed no sign of damage; known after the last frame."""
         counted = abs(self.frames - self.expected) <= self._tolerance
-        return counted and self.exit_code == 0 and not self.info.damage
+        marred = self.info.damage or any(DAMAGE.search(line) for line in self.errors)
+        return counted and self.exit_code == 0 and not marred
 
     def __iter__(self) -> Iterator[Pixels]:
         if self._child is None:

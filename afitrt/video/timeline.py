@@ -17,6 +17,9 @@ NTSC = Fraction(1000, 1001)
 MAX_DENOMINATOR = 1001
 SNAP = Fraction(1, 2000)
 DOMINANT = 0.9
+DOUBLY_ROUNDED = Fraction(3, 2)
+FINE_SPACING = 8
+COARSE_SPACING = 2
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,17 @@ def standard_rate(rate: Fraction) -> Fraction:
 
 
 def fits(pts: Ticks, rate: Fraction, time_base: Fraction) -> bool:
-    """Do all stamps lie on a grid of this rate, each rounded to a tick in whatever way?"""
+    """Do all stamps lie on a grid of this rate, each rounded to a tick in whatever way?
+
+    Rounded twice (MPEG-TS to Matroska) they may spread over a little more than a tick. Where a frame lasts only
+    a few ticks that would hide a lost one, and where it lasts one or two, every spacing must be the same.
+    """
     spacing = 1 / (rate * time_base)
     offsets = pts.astype(object) * spacing.denominator - np.arange(len(pts), dtype=object) * spacing.numerator
-    return bool((offsets.max() - offsets.min()) <= spacing.denominator)
+    if spacing < COARSE_SPACING and len(set(np.diff(pts).tolist())) > 1:
+        return False
+    spread = Fraction(int(offsets.max() - offsets.min()), spacing.denominator)
+    return spread < 1 or (spread <= DOUBLY_ROUNDED and spacing >= FINE_SPACING)
 
 
 def _rate(pts: Ticks, last: int, time_base: Fraction, hints: Sequence[Fraction]) -> tuple[Fraction, bool]:

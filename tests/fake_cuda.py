@@ -1,0 +1,402 @@
+"""A pycuda.driver that needs no GPU: device memory lies on the host, kernels run as C++, and misuse is an error.
+
+It is as late as a device may be: work queued on a stream runs only when somebody waits for it, so a missing wait
+shows as wrong data. Fresh memory, freed memory and the target of an unfinished download hold garbage. What a GPU
+would answer with silent corruption raises Misuse: memory freed twice, used after, freed with work under way, or
+left; copies to or from memory that is not pinned; the default stream.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import host_kernels
+import numpy as np
+
+from afitrt.runtimes.kernels import THREADS, Launch, picture, splat
+
+FRESH, FREED, UNFINISHED = 0xA5, 0xDD, 0xCC
+
+
+class Misuse(AssertionError):
+    """The code under test did what a GPU would not forgive."""
+
+
+class Error(Exception):
+    """As in pycuda, the root of the driver's errors."""
+
+
+class MemoryError(Error):
+    """Out of memory."""
+
+
+class LogicError(Error):
+    """Most other errors."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A card that the fake driver shows."""
+
+    name: str = "Fake RTX"
+    capability: tuple[int, int] = (8, 9)
+    memory: int = 64 << 20
+
+
+class Memory:
+    """Bytes on the host, standing for device or pinned memory."""
+
+    def __init__(self, nbytes: int) -> None:
+        # Room to start at a multiple of 512, as the driver does.
+        self._room = np.full(nbytes + 512, FRESH, np.uint8)
+        start = -self._room.ctypes.data % 512
+        self.array = self._room[start : start + nbytes]
+        self.address = self.array.ctypes.data
+        self.live = True
+
+    def holds(self, address: int, nbytes: int) -> bool:
+        return self.live and self.address <= address and address + nbytes <= self.address + self.array.nbytes
+
+    def bury(self) -> None:
+        if not self.live:
+            raise Misuse("memory freed twice")
+        self.array[:] = FREED
+        self.live = False
+
+
+class FakeCuda:
+    """The driver's state. `calls` counts calls by the names of the driver's functions."""
+
+    def __init__(self, *gpus: Gpu) -> None:
+        self.gpus = gpus
+        self.calls: Counter[str] = Counter()
+        self.lost: str | None = None
+        self.device: list[Memory] = []
+        self.pinned: list[Memory] = []
+        self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._failures: dict[str, str] = {}
+        self._threads = threading.local()
+        self.module = _module(self)
+
+    def fail(self, function: str, words: str) -> None:
+        """The next call of the driver's function fails with these words."""
+        self._failures[function] = words
+
+    def call(self, function: str, in_context: bool = True) -> None:
+        """Every fake function starts here."""
+        self.calls[function] += 1
+        words = self._failures.pop(function, None) or self.lost
+        if words is None and in_context and not self.contexts:
+            words = "invalid device context"
+        if words is not None:
+            raise (MemoryError if words == "out of memory" else LogicError)(f"{function} failed: {words}")
+
+    @property
+    def contexts(self) -> list[Any]:
+        """This thread's stack of contexts."""
+        if not hasattr(self._threads, "stack"):
+            self._threads.stack = []
+        return self._threads.stack
+
+    def used(self) -> int:
+        """Bytes of live device memory."""
+        return sum(memory.array.nbytes for memory in self.device if memory.live)
+
+    def bytes_at(self, address: int, nbytes: int) -> np.ndarray:
+        """Live device memory as an array."""
+        for memory in self.device:
+            if memory.holds(address, nbytes):
+                start = address - memory.address
+                return memory.array[start : start + nbytes]
+        raise Misuse(f"{nbytes} bytes at {address:#x} are not in live device memory")
+
+    def pinned_bytes(self, array: np.ndarray) -> np.ndarray:
+        """A contiguous array of live pinned memory as bytes."""
+        if not array.flags.c_contiguous:
+            raise Misuse("a copy needs a contiguous array")
+        if not any(memory.holds(array.ctypes.data, array.nbytes) for memory in self.pinned):
+            raise Misuse("an asynchronous copy needs pinned memory")
+        return array.reshape(-1).view(np.uint8)
+
+    def check_clean(self) -> None:
+        """Raises Misuse when anything was left behind."""
+        if self.streams:
+            gc.collect()
+        left = {
+            "device memory": sum(memory.live for memory in self.device),
+            "pinned memory": sum(memory.live for memory in self.pinned),
+            "streams": len(self.streams),
+            "contexts": len(self.contexts),
+        }
+        if any(left.values()):
+            raise Misuse(f"left behind: {left}")
+
+
+@contextmanager
+def installed(fake: FakeCuda) -> Iterator[FakeCuda]:
+    """Lets `import pycuda.driver` find the fake inside the with statement."""
+    package = ModuleType("pycuda")
+    package.driver = fake.module  # type: ignore[attr-defined]
+    modules = {"pycuda": package, "pycuda.driver": fake.module}
+    before = {name: sys.modules.get(name) for name in modules}
+    sys.modules.update(modules)  # type: ignore[arg-type]
+    try:
+        yield fake
+    finally:
+        for name, module in before.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+
+
+def _module(fake: FakeCuda) -> Any:
+    return SimpleNamespace(
+        Error=Error,
+        MemoryError=MemoryError,
+        LogicError=LogicError,
+        event_flags=SimpleNamespace(DISABLE_TIMING=2, BLOCKING_SYNC=1),
+        **_contexts(fake),
+        **_memory(fake),
+        **_streams(fake),
+        **_programs(fake),
+    )
+
+
+def _contexts(fake: FakeCuda) -> dict[str, Any]:
+    class Context:
+        def push(self) -> None:
+            fake.call("cuCtxPushCurrent", in_context=False)
+            fake.contexts.append(self)
+
+        @staticmethod
+        def pop() -> None:
+            fake.call("cuCtxPopCurrent")
+            fake.contexts.pop()
+
+        def detach(self) -> None:
+            fake.call("cuDevicePrimaryCtxRelease")
+            fake.contexts.remove(self)
+
+    class Device:
+        def __init__(self, ordinal: int) -> None:
+            fake.call("cuDeviceGet", in_context=False)
+            self._gpu = fake.gpus[ordinal]
+
+        @staticmethod
+        def count() -> int:
+            return len(fake.gpus)
+
+        def name(self) -> str:
+            return self._gpu.name
+
+        def compute_capability(self) -> tuple[int, int]:
+            return self._gpu.capability
+
+        def total_memory(self) -> int:
+            return self._gpu.memory
+
+        def retain_primary_context(self) -> Context:
+            fake.call("cuDevicePrimaryCtxRetain", in_context=False)
+            return Context()
+
+    return {
+        "Device": Device,
+        "init": lambda flags=0: fake.call("cuInit", in_context=False),
+        "get_driver_version": lambda: 13000,
+    }
+
+
+def _memory(fake: FakeCuda) -> dict[str, Any]:
+    class DeviceAllocation:
+        def __init__(self, nbytes: int) -> None:
+            fake.call("cuMemAlloc")
+            if fake.used() + nbytes > fake.gpus[0].memory:
+                raise MemoryError("cuMemAlloc failed: out of memory")
+            self._memory = Memory(nbytes)
+            fake.device.append(self._memory)
+
+        def __int__(self) -> int:
+            return self._memory.address
+
+        def free(self) -> None:
+            fake.call("cuMemFree")
+            if any(stream.busy for stream in fake.streams):
+                raise Misuse("device memory freed with work under way")
+            self._memory.bury()
+
+    class PagelockedHostAllocation:
+        def __init__(self, shape: Any, dtype: Any) -> None:
+            fake.call("cuMemHostAlloc")
+            self._memory = Memory(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+            self.__array_interface__ = self._memory.array.view(dtype).reshape(shape).__array_interface__
+            fake.pinned.append(self._memory)
+
+        def free(self) -> None:
+            fake.call("cuMemFreeHost")
+            if any(stream.busy for stream in fake.streams):
+                raise Misuse("pinned memory freed with work under way")
+            self._memory.bury()
+
+    def pagelocked_empty(shape: Any, dtype: Any, order: str = "C", mem_flags: int = 0) -> np.ndarray:
+        return np.asarray(PagelockedHostAllocation(shape, dtype))
+
+    def mem_get_info() -> tuple[int, int]:
+        fake.call("cuMemGetInfo")
+        return fake.gpus[0].memory - fake.used(), fake.gpus[0].memory
+
+    return {"mem_alloc": DeviceAllocation, "pagelocked_empty": pagelocked_empty, "mem_get_info": mem_get_info}
+
+
+def _streams(fake: FakeCuda) -> dict[str, Any]:
+    class Stream:
+        def __init__(self, flags: int = 0) -> None:
+            fake.call("cuStreamCreate")
+            fake.streams.add(self)
+            self.handle = id(self)
+            self._queue: deque[Callable[[], None]] = deque()
+            self._done = 0
+
+        @property
+        def busy(self) -> bool:
+            return bool(self._queue)
+
+        @property
+        def issued(self) -> int:
+            return self._done + len(self._queue)
+
+        def enqueue(self, work: Callable[[], None]) -> None:
+            self._queue.append(work)
+
+        def run_to(self, position: int) -> None:
+            while self._done < position:
+                work = self._queue.popleft()
+                self._done += 1
+                work()
+
+        def synchronize(self) -> None:
+            fake.call("cuStreamSynchronize")
+            self.run_to(self.issued)
+
+        def wait_for_event(self, event: Event) -> None:
+            fake.call("cuStreamWaitEvent")
+            self.enqueue(event.marked())
+
+    class Event:
+        def __init__(self, flags: int = 0) -> None:
+            fake.call("cuEventCreate")
+            # Weak, for an event keeps no stream alive; a stream ends with its work done.
+            self._stream: Callable[[], Stream | None] = lambda: None
+            self._position = 0
+
+        def marked(self) -> Callable[[], None]:
+            """Runs the work before the present mark."""
+            stream, position = self._stream(), self._position
+            return lambda: stream.run_to(position) if stream is not None else None
+
+        def record(self, stream: Stream | None = None) -> Event:
+            fake.call("cuEventRecord")
+            self._stream, self._position = weakref.ref(_given(stream)), _given(stream).issued
+            return self
+
+        def synchronize(self) -> Event:
+            fake.call("cuEventSynchronize")
+            self.marked()()
+            return self
+
+    return {"Stream": Stream, "Event": Event, **_copies(fake)}
+
+
+def _given(stream: Any) -> Any:
+    if stream is None:
+        raise Misuse("work on the default stream")
+    return stream
+
+
+def _copies(fake: FakeCuda) -> dict[str, Any]:
+    def queued_copy(function: str, find: Callable[[], tuple[np.ndarray, np.ndarray]], stream: Any) -> None:
+        """Looks both ends up now, for errors where they are made, and again when the copy runs."""
+        fake.call(function)
+        find()
+
+        def run() -> None:
+            to, source = find()
+            to[:] = source
+
+        _given(stream).enqueue(run)
+
+    def memcpy_htod_async(dest: int, src: np.ndarray, stream: Any = None) -> None:
+        queued_copy("cuMemcpyHtoDAsync", lambda: (fake.bytes_at(dest, src.nbytes), fake.pinned_bytes(src)), stream)
+
+    def memcpy_dtoh_async(dest: np.ndarray, src: int, stream: Any = None) -> None:
+        queued_copy("cuMemcpyDtoHAsync", lambda: (fake.pinned_bytes(dest), fake.bytes_at(src, dest.nbytes)), stream)
+        fake.pinned_bytes(dest)[:] = UNFINISHED
+
+    def memcpy_dtod_async(dest: int, src: int, size: int, stream: Any = None) -> None:
+        queued_copy("cuMemcpyDtoDAsync", lambda: (fake.bytes_at(dest, size), fake.bytes_at(src, size)), stream)
+
+    def memset_d8_async(dest: int, data: int, size: int, stream: Any = None) -> None:
+        queued_copy("cuMemsetD8Async", lambda: (fake.bytes_at(dest, size), np.full(size, data, np.uint8)), stream)
+
+    return {
+        "memcpy_htod_async": memcpy_htod_async,
+        "memcpy_dtoh_async": memcpy_dtoh_async,
+        "memcpy_dtod_async": memcpy_dtod_async,
+        "memset_d8_async": memset_d8_async,
+    }
+
+
+def _programs(fake: FakeCuda) -> dict[str, Any]:
+    class Function:
+        def __init__(self, name: str) -> None:
+            self._name = name
+            self._argument = splat.ARGUMENT if name.startswith("splat") else picture.ARGUMENT
+
+        def __call__(self, *args: Any, grid: Any, block: Any, stream: Any = None) -> None:
+            fake.call("cuLaunchKernel")
+            if len(args) != 1 or not isinstance(args[0], np.void):
+                raise TypeError("pycuda passes structures by value as numpy.void only")
+            if tuple(block) != (THREADS, 1, 1) or min(grid) < 1:
+                raise Misuse(f"launch of {grid} blocks of {block} threads")
+            argument = np.array(args[0]).view(self._argument)
+            self._check(argument)
+            launch = Launch(self._name, tuple(grid), argument)
+
+            def run() -> None:
+                self._check(argument)
+                host_kernels.run(launch)
+
+            _given(stream).enqueue(run)
+
+        def _check(self, argument: np.ndarray) -> None:
+            for name in argument.dtype.names:
+                if argument[name].dtype == np.uintp:
+                    for address in argument[name].reshape(-1):
+                        fake.bytes_at(int(address), 1)
+
+    class Module:
+        def __init__(self, image: bytes) -> None:
+            self._image = image
+
+        def get_function(self, name: str) -> Function:
+            fake.call("cuModuleGetFunction")
+            if name.encode() not in self._image:
+                raise LogicError("cuModuleGetFunction failed: named symbol not found")
+            return Function(name)
+
+    def module_from_buffer(image: bytes) -> Module:
+        fake.call("cuModuleLoadDataEx")
+        if not image.startswith(b"\x7fELF"):
+            raise LogicError("cuModuleLoadDataEx failed: device kernel image is invalid")
+        return Module(image)
+
+    return {"module_from_buffer": module_from_buffer}
