@@ -7,6 +7,7 @@ gravity of that colour, whatever an interpolator made of its edges.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,17 +46,17 @@ def clip(width: int, height: int, length: int, holds: Sequence[int]) -> list[Fra
     return frames
 
 
-def places(frames: Sequence[Frame], channel: int) -> Floats:
-    """Horizontal centre, in pixels, of the cel of one colour channel in each frame."""
+def places(frames: Sequence[npt.NDArray[Any]], channel: int) -> Floats:
+    """Horizontal centre, in pixels, of the cel of one channel in each frame (integers over their range, or 0..1)."""
     centres = []
     for frame in frames:
-        picture = frame.astype(np.float64) / np.iinfo(frame.dtype).max
+        picture = frame.astype(np.float64) / (1 if frame.dtype.kind == "f" else np.iinfo(frame.dtype).max)
         others = [c for c in range(3) if c != channel]
         mass = np.clip(picture[:, :, channel] - picture[:, :, others].max(axis=2) - 0.1, 0, None)
         centres.append(float((mass.sum(axis=0) * np.arange(frame.shape[1])).sum() / mass.sum()))
     return np.array(centres)
 
 
-def spread(frames: Sequence[Frame], channel: int) -> float:
+def spread(frames: Sequence[npt.NDArray[Any]], channel: int) -> float:
     """Standard deviation, in pixels, of the cel's displacement from picture to picture: 0 is even motion."""
     return float(np.diff(places(frames, channel)).std())

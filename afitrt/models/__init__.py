@@ -25,6 +25,17 @@ def memory(options: ModelOptions, width: int, height: int) -> Memory:
     return gmfss.memory(gmfss.geometry(width, height, options.scale))
 
 
+def advice(options: ModelOptions, width: int, height: int) -> list[str]:
+    """What a user should know about this model at this size, one line each."""
+    from afitrt.models import gmfss
+
+    if options.model != "gmfss" or not gmfss.small(gmfss.geometry(width, height, options.scale)):
+        return []
+    better = "--scale 2.0" if options.scale == 1 else "--scale 1.0"
+    remedy = f", or try {better}" if options.scale <= 1 else ""
+    return [f"{width}x{height} is small for gmfss at scale {options.scale:g}: motion may wobble; enlarge it{remedy}"]
+
+
 def prepare(options: ModelOptions, width: int, height: int, say: Say) -> list[Path]:
     """Makes every stage of a model ready for one size; returns their files. Raises UsageError, ArtefactError."""
     from afitrt.models import gmfss

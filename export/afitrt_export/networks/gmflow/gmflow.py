@@ -29,9 +29,7 @@ class GMFlow(nn.Module):
         self.backbone = Encoder()
         self.transformer = Transformer()
         self.feature_flow_attn = FlowAttention()
-        self.upsampler = nn.Sequential(
-            nn.Conv2d(2 + CHANNELS, 256, 3, 1, 1), nn.ReLU(), nn.Conv2d(256, 9 * 16, 1)
-        )
+        self.upsampler = nn.Sequential(nn.Conv2d(2 + CHANNELS, 256, 3, 1, 1), nn.ReLU(), nn.Conv2d(256, 9 * 16, 1))
 
     def forward(self, image0: Tensor, image1: Tensor) -> tuple[Tensor, Tensor]:
         return Flow(self)(*self.backbone(image0), *self.backbone(image1))

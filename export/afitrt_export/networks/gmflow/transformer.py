@@ -31,8 +31,8 @@ class _Attention(nn.Module):
         self._has_mlp = mlp
 
     def forward(self, source: Tensor, target: Tensor, bias: Bias | None) -> Tensor:
-        # (Wq s)(Wk t) = (Wk^T Wq s) t and Wm sum(p Wv t) = sum(p Wm Wv t): two products of weights, made once a
-        # size is fixed, for two projections of every token.
+        # (Wq s)(Wk t) = (Wk^T Wq s) t and Wm sum(p Wv t) = sum(p Wm Wv t): two products of weights, made when
+        # weights are bound, for two projections of every token.
         query = F.linear(source, self.k_proj.weight.T @ self.q_proj.weight * SCALE)
         value = F.linear(target, self.merge.weight @ self.v_proj.weight)
         message = self.norm1(attend(query, target, value, bias))

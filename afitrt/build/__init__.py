@@ -1,0 +1,24 @@
+"""Graph + weights + geometry -> fixed ONNX: joins the committed pieces into the stages of a model, without torch."""
+
+from afitrt.build.binding import Weights, bind
+from afitrt.build.making import Target, ensure_stage, stage_graph, stage_identity, stage_model
+from afitrt.build.pieces import EXPORT_VERSION, Library, Piece, committed, read_library
+from afitrt.build.stages import STAGES, Stage, TensorSpec
+
+__all__ = [
+    "EXPORT_VERSION",
+    "STAGES",
+    "Library",
+    "Piece",
+    "Stage",
+    "Target",
+    "TensorSpec",
+    "Weights",
+    "bind",
+    "committed",
+    "ensure_stage",
+    "read_library",
+    "stage_graph",
+    "stage_identity",
+    "stage_model",
+]
