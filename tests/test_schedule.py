@@ -99,7 +99,10 @@ def test_outputs_follow_the_rule(frames: list[Item], options: ScheduleOptions) -
 
 
 @pytest.mark.parametrize("n", range(1, 5))
-@pytest.mark.parametrize("target", [(1, None), (2, None), (3, None), (None, Fraction(60)), (None, Fraction(7))])
+@pytest.mark.parametrize(
+    "target",
+    [(1, None), (2, None), (3, None), *((None, rate) for rate in (Fraction(60), Fraction(7), FILM, 2 * FILM))],
+)
 def test_scenes_of_every_length(n: int, target: tuple[int | None, Fraction | None]) -> None:
     for length, following in itertools.product(range(9), (1, 2, 3)):
         frames = constant(length + following, FILM, (length,))

@@ -87,8 +87,7 @@ class OnnxRuntime:
         options.log_severity_level = 3
         options.intra_op_num_threads = self._threads
         if stage == "splat":
-            # Adding ScatterND races between the threads of one node; two nodes side by side are safe.
+            # Adding ScatterND races between threads and is then wrong; patterns would only keep its largest buffers.
             options.intra_op_num_threads = 1
-            options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
-            options.inter_op_num_threads = min(2, self._threads)
+            options.enable_mem_pattern = False
         return options

@@ -141,6 +141,7 @@ class _Scene:
             kept.add(spot)
             if spot not in self._held:
                 level, first = spot
+                assert level > 0, f"frame {first} was let go too early"
                 wanted += [(level - 1, first), (level - 1, first + 1)]
         gone = [spot for spot in self._held if spot not in kept]
         released = (*self._passing, *[self._held.pop(spot) for spot in gone])
