@@ -35,10 +35,15 @@ def afitrt(*arguments: object) -> Ran:
     return Ran(code, out.getvalue(), err.getvalue())
 
 
+def command_line(*arguments: object) -> list[str]:
+    """The words that start the command line as a process."""
+    return [sys.executable, "-m", "afitrt", *map(str, arguments)]
+
+
 def process(*arguments: object, **options: object) -> subprocess.Popen[str]:
     """Starts the command line as a process of its own, with both texts piped."""
     return subprocess.Popen(
-        [sys.executable, "-m", "afitrt", *map(str, arguments)],
+        command_line(*arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

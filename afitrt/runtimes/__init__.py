@@ -1,0 +1,1 @@
+"""Runtimes: one room a library, behind one protocol."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -57,10 +56,10 @@ def upsample(flow: Tensor, logits: Tensor, size: Size) -> Tensor:
     height, width = size
     weights = logits.view(-1, 1, 9, 16, height, width).softmax(dim=2)
     padded = F.pad(flow * 4, (1, 1, 1, 1))
-    places = [(y, x) for y in range(3) for x in range(3)]
-    around = torch.stack([padded[:, :, y : y + height, x : x + width] for y, x in places], dim=2)
-    fine = (weights * around[:, :, :, None]).sum(dim=2)
-    return F.pixel_shuffle(fine.flatten(1, 2), 4)
+    total = sum(
+        weights[:, :, 3 * y + x] * padded[:, :, None, y : y + height, x : x + width] for y in range(3) for x in range(3)
+    )
+    return F.pixel_shuffle(total.flatten(1, 2), 4)
 
 
 def rows_of(size: Size) -> Order:
