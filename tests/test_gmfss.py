@@ -95,7 +95,8 @@ def test_a_pair_of_full_size_is_padded_and_cropped(bigbuckbunny: Path, tmp_path:
     ran = afitrt("between", tmp_path / "a.png", tmp_path / "b.png", "-o", tmp_path / "out.png")
     assert ran.code == 0, ran.err
     a, b, middle = (
-        cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED).astype(np.float64) for name in ("a.png", "b.png", "out.png")
+        cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED).astype(np.float64)
+        for name in ("a.png", "b.png", "out.png")
     )
     assert middle.shape == (720, 1280, 3)
     assert psnr(middle / 65535, (a + b) / 510) > 28, "a picture between two neighbours resembles their mean"
