@@ -1,24 +1,33 @@
 """Files that afitrt makes and finds again: where they live, what made them, whether they are whole.
 
-An artefact is a file plus a sidecar `<file>.json` that repeats its identity and its SHA-256. Loading compares
-both and names the field that differs. Writing happens aside, then renames, so two processes may make the same
-artefact at once and a killed one leaves nothing that could be mistaken for it.
+An artefact is a folder with a file and a sidecar `<file>.json` that repeats its identity and its SHA-256. Loading
+compares both and names the field that differs. The folder is written aside and renamed as one, so a file never
+meets the sidecar of another process that made the same artefact at once (engines differ in their bytes from build
+to build), and a killed process leaves nothing that could be mistaken for an artefact.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import platform
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from afitrt.errors import ArtefactError, OutputError
+import psutil
 
-SCHEMA = 1
+from afitrt.errors import ArtefactError, OutputError, RetryError
+
+SCHEMA = 2
+_ASIDE = ".making-"
+_STALE_SECONDS = 24 * 3600
 
 
 def home() -> Path:
@@ -53,21 +62,32 @@ def written_aside(path: Path) -> Iterator[Path]:
     Raises OutputError when the folder cannot be made or written.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
+    with _writing_in(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside.touch()
-    except OSError as error:
-        raise OutputError(
-            f"cannot write in {path.parent}: {error.strerror}",
-            "a folder that this user may write",
-            "set AFITRT_HOME to a writable folder, or free the disk",
-        ) from error
     try:
         yield aside
         aside.replace(path)
     finally:
         with suppress(FileNotFoundError):
             aside.unlink()
+
+
+@contextmanager
+def _writing_in(folder: Path) -> Iterator[None]:
+    """Translates the errors of writing in a folder: a full disk passes, everything else is the folder's fault."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RetryError(
+                f"the disk of {folder} is full", "room for what is written", "free space, then the same command again"
+            ) from error
+        raise OutputError(
+            f"cannot write in {folder}: {error.strerror}",
+            "a folder that this user may write",
+            "set AFITRT_HOME to a writable folder, or free the disk",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -93,7 +113,7 @@ class Identity:
 
     @property
     def path(self) -> Path:
-        """Where the artefact lives; readable facts first, then a short hash of the whole identity."""
+        """The artefact's folder; readable facts first, then a short hash of the whole identity."""
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:10]
         readable = f"{self.model}-{self.stage}-{self.width}x{self.height}-s{self.scale:g}-{self.precision}"
         return engines_home() / self.runtime / f"{readable}-{self.target}-{digest}"
@@ -104,15 +124,59 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def make(identity: Identity, suffix: str, write: Callable[[Path], None]) -> Path:
-    """Runs `write(aside)` and publishes the file with its sidecar; returns its path."""
-    path = identity.path.with_name(identity.path.name + suffix)
-    with written_aside(path) as aside:
-        write(aside)
-        facts = {"schema": SCHEMA, **asdict(identity), "bytes": aside.stat().st_size, "sha256": sha256(aside)}
-        with written_aside(sidecar_path(path)) as sidecar:
-            sidecar.write_text(json.dumps(facts, indent=1) + "\n")
+def file_path(identity: Identity, suffix: str) -> Path:
+    """The artefact's file, which bears the name of its folder."""
+    return identity.path / (identity.path.name + suffix)
+
+
+def make(identity: Identity, suffix: str, write: Callable[[Path], None], about: dict[str, Any] | None = None) -> Path:
+    """Runs `write(aside)` and publishes the file with its sidecar; returns its path.
+
+    about: further facts for the sidecar. Where another process has published the same artefact meanwhile, its file
+    stays. Raises OutputError where the folder cannot be written, RetryError where the disk is full.
+    """
+    path = file_path(identity, suffix)
+    shelf = identity.path.parent
+    folder = _aside_in(shelf)
+    try:
+        with _writing_in(shelf):
+            _sweep(shelf)
+            folder.mkdir(parents=True)
+            aside = folder / path.name
+            write(aside)
+            facts = {"schema": SCHEMA, **asdict(identity), "bytes": aside.stat().st_size, "sha256": sha256(aside)}
+            sidecar_path(aside).write_text(json.dumps(facts | {"about": about or {}}, indent=1) + "\n")
+            _publish(folder, path, identity)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return path
+
+
+def _publish(folder: Path, path: Path, identity: Identity) -> None:
+    """Renames the folder to the artefact's; a whole one that is there already stays, a damaged one goes."""
+    while True:
+        try:
+            folder.rename(path.parent)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        with suppress(ArtefactError, OSError):
+            check(path, identity)
+            return
+        discard(path.parent)
+
+
+def discard(folder: Path) -> None:
+    """Removes an artefact's folder; it is renamed first, so that nobody finds it half gone."""
+    away = _aside_in(folder.parent)
+    with suppress(FileNotFoundError):
+        folder.rename(away)
+        shutil.rmtree(away)
+
+
+def _again(path: Path) -> str:
+    return f"delete {path.parent} and run the command again"
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
@@ -123,13 +187,13 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         raise ArtefactError(
             f"{path.name} has no readable sidecar ({error})",
             f"its facts in {sidecar_path(path).name}",
-            f"delete {path} and run the command again",
+            _again(path),
         ) from error
     if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
         raise ArtefactError(
             f"{path.name} was written by another afitrt",
             f"sidecar schema {SCHEMA}",
-            f"delete {path} and run the command again",
+            _again(path),
         )
     return facts
 
@@ -140,22 +204,79 @@ def check(path: Path, identity: Identity) -> None:
     for field, wanted in asdict(identity).items():
         if facts.get(field) != wanted:
             raise ArtefactError(
-                f"{path.name} was made for {field} {facts.get(field)}",
-                f"{field} {wanted}",
-                f"delete {path} and run the command again",
+                f"{path.name} was made for {field} {facts.get(field)}", f"{field} {wanted}", _again(path)
             )
-    if path.stat().st_size != facts["bytes"] or sha256(path) != facts["sha256"]:
+    check_bytes(path, facts)
+
+
+def check_bytes(path: Path, facts: dict[str, Any]) -> None:
+    """Raises ArtefactError unless the file is the one that its sidecar's facts describe."""
+    wanted = str(facts.get("sha256"))
+    if not path.exists() or path.stat().st_size != facts.get("bytes") or sha256(path) != wanted:
         raise ArtefactError(
-            f"{path} is damaged: its bytes differ from its sidecar",
-            f"SHA-256 {facts['sha256'][:16]}…",
-            f"delete {path} and run the command again",
+            f"{path} is damaged: its bytes differ from its sidecar", f"SHA-256 {wanted[:16]}…", _again(path)
         )
 
 
 def find(identity: Identity, suffix: str) -> Path | None:
     """The artefact with this identity, checked, or None where none was made."""
-    path = identity.path.with_name(identity.path.name + suffix)
+    path = file_path(identity, suffix)
     if not path.exists():
         return None
     check(path, identity)
     return path
+
+
+def folders() -> list[Path]:
+    """Folders of all artefacts, whole or not, by name."""
+    found = (path for path in engines_home().glob("*/*") if path.is_dir())
+    return sorted(path for path in found if not path.name.startswith(_ASIDE))
+
+
+def stored() -> list[Path]:
+    """Sidecars of all artefacts, by name."""
+    return [path for folder in folders() for path in sorted(folder.glob("*.json"))]
+
+
+def check_folder(folder: Path) -> Path:
+    """The file of an artefact's folder. Raises ArtefactError unless it is whole by its own sidecar."""
+    sidecars = sorted(folder.glob("*.json"))
+    if not sidecars:
+        raise ArtefactError(f"{folder.name} has no sidecar", "a folder with a file and its facts", f"delete {folder}")
+    path = sidecars[0].with_suffix("")
+    check_bytes(path, read_sidecar(path))
+    return path
+
+
+def leftovers() -> list[Path]:
+    """What nobody will find again: folders that a killed process left, files that older versions wrote."""
+    now = time.time()
+    old = (path for path in engines_home().glob("*/*") if path.is_file() and now - path.stat().st_mtime > 60)
+    return sorted([*old, *(each for shelf in engines_home().glob("*") for each in _abandoned(shelf))])
+
+
+def _aside_in(shelf: Path) -> Path:
+    """A new name for a folder that this process works on."""
+    return shelf / f"{_ASIDE}{_host()}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def _host() -> str:
+    return "".join(each for each in platform.node() if each.isalnum())
+
+
+def _sweep(shelf: Path) -> None:
+    for folder in _abandoned(shelf):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _abandoned(shelf: Path) -> list[Path]:
+    """Folders whose process has ended; those of other machines on a shared disk, when they are a day old."""
+    found = []
+    for folder in shelf.glob(f"{_ASIDE}*"):
+        host, _, rest = folder.name.removeprefix(_ASIDE).partition("-")
+        pid = rest.partition("-")[0]
+        with suppress(OSError):
+            old = time.time() - folder.stat().st_mtime > _STALE_SECONDS
+            if old if host != _host() else not (pid.isdigit() and psutil.pid_exists(int(pid))):
+                found.append(folder)
+    return found

@@ -36,13 +36,16 @@ class Warned(Event):
 
 @dataclass(frozen=True)
 class Started(Event):
-    """Work begins. seconds and memory (bytes) are estimates; seconds is None where nothing could be timed."""
+    """Work begins. seconds and memory (bytes) are estimates; seconds is None where nothing could be timed.
+
+    frames and outputs are None for a pipe, which does not tell how many will come.
+    """
 
     kind: ClassVar[str] = "start"
     source: str
     output: str
-    frames: int
-    outputs: int
+    frames: int | None
+    outputs: int | None
     rate: str
     n_forward: int
     seconds: float | None

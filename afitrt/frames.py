@@ -39,6 +39,8 @@ class VideoInfo:
     units. depth: bits of one component. constant: every spacing of pts agrees with the rate to within a tick.
     stream: its index in the file. rotation: how players turn the picture, in degrees counter-clockwise, after
     mirroring it left to right if `mirrored`. damage: the first sign of a damaged or cut file met while demuxing.
+    pictures: the files of a sequence of pictures, in order; a video has none. piped: it is a y4m stream on standard
+    input, its header already taken; how long that is nobody knows, so its pts are empty.
     """
 
     path: Path
@@ -59,11 +61,18 @@ class VideoInfo:
     mirrored: bool = False
     interlaced: bool = False
     damage: str = ""
+    pictures: tuple[Path, ...] = field(default=(), repr=False)
+    piped: bool = False
 
     @property
     def frames(self) -> int:
-        """Number of frames, counted in packets."""
+        """Number of frames, counted in packets; 0 of a pipe."""
         return len(self.pts)
+
+    @property
+    def alone(self) -> bool:
+        """Is there nothing but pictures: no sound, no other track?"""
+        return bool(self.pictures or self.piped)
 
     def seconds(self, index: int) -> Fraction:
         """Exact presentation time of a frame; index == frames gives the end of the last one."""

@@ -10,9 +10,9 @@ from afitrt.errors import UsageError
 
 SCALES = (0.25, 0.5, 1.0, 2.0)
 DETECTORS = ("svfi", "none")
-RUNTIMES = ("onnx",)
-PRECISIONS = ("fp32",)
-MODELS = ("gmfss", "blend")
+RUNTIMES = ("onnx", "tensorrt-rtx", "tensorrt")
+PRECISIONS = ("fp32", "fp16")
+MODELS = ("gmfss", "rife", "rife48", "blend")
 MAX_N_FORWARD = 16
 
 
@@ -71,7 +71,7 @@ class SceneOptions:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which network runs where. threads 0 means as many as the machine has cores."""
+    """Which network runs where. threads 0 means as many as the machine has cores. device: the GPU, from 0."""
 
     model: str = "gmfss"
     weights: str = "gmfss-union"
@@ -79,6 +79,7 @@ class ModelOptions:
     precision: str = "fp32"
     runtime: str = "onnx"
     threads: int = 0
+    device: int = 0
 
     def __post_init__(self) -> None:
         one_of("--model", self.model, MODELS)
@@ -87,6 +88,8 @@ class ModelOptions:
         one_of("--runtime", self.runtime, RUNTIMES)
         if self.threads < 0:
             raise UsageError(f"--threads {self.threads}", "a whole number from 0 (all cores)", "--threads 0")
+        if self.device < 0:
+            raise UsageError(f"--device {self.device}", "a whole number from 0", "--device 0")
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,10 @@ class EncodeOptions:
 class Job:
     """One run of the whole pipeline. start and end: seconds on the source's clock, half-open; None is open.
 
-    output None names the file beside the source after the rate that it really has.
+    source: a video, a folder or pattern (%06d.png) of pictures, or `-` for y4m on standard input. output None names
+    the file after the rate that it really has, in `folder` or beside the source; a pattern makes PNG files, `-` is y4m
+    on standard output. rate: frames a second of pictures, which do not tell it. normalize: the constant rate to read
+    at.
     """
 
     source: Path
@@ -114,6 +120,9 @@ class Job:
     encode: EncodeOptions = field(default_factory=EncodeOptions)
     start: Fraction | None = None
     end: Fraction | None = None
+    rate: Fraction | None = None
+    normalize: Fraction | None = None
+    folder: Path | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -121,3 +130,5 @@ class Job:
             raise UsageError(
                 f"--start {float(self.start):g} --end {float(self.end):g}", "a start before the end", "swap the two"
             )
+        if self.output is None and self.source == Path("-"):
+            raise UsageError("no OUT for what comes from standard input", "a name", "afitrt interpolate - OUT.mkv")

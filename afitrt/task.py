@@ -15,24 +15,29 @@ from afitrt.options import Job, ScheduleOptions
 from afitrt.rates import rate_text
 from afitrt.scenes import check_cuts
 from afitrt.schedule import resolve_n_forward
-from afitrt.video.timeline import Normalised, normalise
-from afitrt.video.tracks import default_output
+from afitrt.video.encoders import PNG
+from afitrt.video.numbered import DEFAULT_NAME, numbered
+from afitrt.video.pipes import STDIO
+from afitrt.video.timeline import normalise
+from afitrt.video.tracks import CONTAINERS, default_output
+
+COMBS = "the source is marked as interlaced: its combs will smear; deinterlace it first, as with ffmpeg -vf bwdif"
 
 
 @dataclass(frozen=True)
 class Task:
     """A job with everything resolved against its source.
 
-    info: the source as probed. timing: the same as it is read: where the rate varies, made constant by repeating
-    and dropping frames. first, last: half-open range of the frames read (absolute). rate: pictures per second of
-    what is written.
+    info: the source as probed. timing: the same as it is read: where the rate varies or another is asked for, made
+    constant by repeating and dropping frames. first, last: half-open range of the frames read (absolute); last is
+    None where a pipe is read to its end. rate: pictures per second of what is written.
     """
 
     job: Job
     info: VideoInfo
     timing: VideoInfo
     first: int
-    last: int
+    last: int | None
     schedule: ScheduleOptions
     rate: Fraction
     output: Path
@@ -45,21 +50,21 @@ class Task:
 
     @property
     def normalised(self) -> bool:
-        """Does ffmpeg repeat and drop frames to make the rate constant?"""
-        return not self.info.constant
+        """Are frames repeated and dropped to make the rate constant?"""
+        return self.timing is not self.info
 
     @property
     def span(self) -> tuple[Fraction, Fraction] | None:
-        """Seconds of the source that are taken, on its own clock, or None for all of it."""
-        if (self.first, self.last) == (0, self.timing.frames):
+        """Seconds of the source that are taken, on its own clock, or None for all of it and for pictures alone."""
+        if self.info.alone or self.last is None or (self.first, self.last) == (0, self.timing.frames):
             return None
         offset = self.info.seconds(0) - self.timing.seconds(0)
         return self.timing.seconds(self.first) + offset, self.timing.seconds(self.last) + offset
 
     @property
-    def frames(self) -> int:
-        """Frames that will be read."""
-        return self.last - self.first
+    def frames(self) -> int | None:
+        """Frames that will be read; None of a pipe."""
+        return None if self.info.piped or self.last is None else self.last - self.first
 
     def outputs(self, frames: int) -> int:
         """Exact number of pictures written for so many frames read."""
@@ -74,25 +79,36 @@ def resolve(job: Job, info: VideoInfo) -> Task:
     Raises UsageError where the span holds no frame or a cut lies outside the source, OutputError where the output
     may not be written.
     """
-    timing = info
-    warnings: tuple[str, ...] = ()
-    if not info.constant:
-        normal = normalise(info, info.rate)
-        timing, warnings = normal.info, (_varying(normal, info),)
-    first, last = _span(job, info, timing)
-    check_cuts(job.scenes.cuts or (), timing.frames)
-    rate = job.schedule.fps or info.rate * (job.schedule.times or 1)
-    schedule = replace(job.schedule, n_forward=resolve_n_forward(job.schedule.n_forward, info.rate))
-    output = job.output or default_output(job.source, rate_text(rate))
+    timing, warnings = _timing(job, info)
+    if info.interlaced:
+        warnings.append(COMBS)
+    first, last = _piped_span(job, timing) if info.piped else _span(job, info, timing)
+    check_cuts(job.scenes.cuts or (), None if info.piped else timing.frames)
+    rate = job.schedule.fps or timing.rate * (job.schedule.times or 1)
+    schedule = replace(job.schedule, n_forward=resolve_n_forward(job.schedule.n_forward, timing.rate))
+    output = _output(job, rate)
     _check_output(job, output)
-    return Task(job, info, timing, first, last, schedule, rate, output, warnings)
+    return Task(job, info, timing, first, last, schedule, rate, output, tuple(warnings))
 
 
-def _varying(normal: Normalised, info: VideoInfo) -> str:
-    return (
-        f"the frame rate varies; made constant at {rate_text(info.rate)} fps, its average: "
-        f"{normal.repeated} frames repeated, {normal.dropped} dropped"
-    )
+def _timing(job: Job, info: VideoInfo) -> tuple[VideoInfo, list[str]]:
+    """The source as it is read, and what is said about that."""
+    rate = job.normalize or info.rate
+    if info.constant and rate == info.rate:
+        return info, []
+    if info.piped:
+        timing = replace(info, rate=rate, time_base=1 / rate)
+        return timing, [f"read at {rate_text(rate)} instead of {rate_text(info.rate)} fps"]
+    normal = normalise(info, rate)
+    if job.normalize:
+        said = f"read at {rate_text(rate)} instead of {rate_text(info.rate)} fps: "
+    else:
+        said = f"the frame rate varies; made constant at {rate_text(rate)} fps, its average: "
+    return normal.info, [f"{said}{normal.repeated} frames repeated, {normal.dropped} dropped"]
+
+
+def _piped_span(job: Job, timing: VideoInfo) -> tuple[int, int | None]:
+    return math.ceil((job.start or 0) * timing.rate), None if job.end is None else math.ceil(job.end * timing.rate)
 
 
 def _span(job: Job, info: VideoInfo, timing: VideoInfo) -> tuple[int, int]:
@@ -114,10 +130,37 @@ def _span(job: Job, info: VideoInfo, timing: VideoInfo) -> tuple[int, int]:
     return first, last
 
 
+def _output(job: Job, rate: Fraction) -> Path:
+    """The file, pattern or `-` to write: --codec png makes a folder of what names no file."""
+    pictures = job.encode.codec == PNG
+    if job.output is None:
+        named = default_output(job.source, rate_text(rate))
+        named = named if job.folder is None else job.folder / named.name
+        return named.with_suffix("") / DEFAULT_NAME if pictures else named
+    plain = job.output != STDIO and not numbered(job.output) and job.output.suffix.lower() not in CONTAINERS
+    return job.output / DEFAULT_NAME if pictures and plain else job.output
+
+
 def _check_output(job: Job, output: Path) -> None:
+    if names := numbered(output):
+        _check_folder(job.source, output.parent)
+        if (taken := names.numbers()) and not job.overwrite:
+            found = f"{len(taken)} pictures named like {output} exist"
+            raise OutputError(found, "a new or empty folder", "--overwrite, or give another name")
+        return
+    if output == STDIO:
+        return
     if output.exists() and job.source.exists() and output.samefile(job.source):
         raise OutputError(f"{output} is the source itself", "another file", "give the output another name")
     if output.is_dir():
-        raise OutputError(f"{output} is a folder", "a file's name", f"{output / 'out.mkv'}")
+        hint = f"{output / 'out.mkv'}, or {output}/ for pictures"
+        raise OutputError(f"{output} is a folder", "a file's name", hint)
     if output.exists() and not job.overwrite:
         raise OutputError(f"{output} exists", "a new file", "--overwrite, or give another name")
+
+
+def _check_folder(source: Path, folder: Path) -> None:
+    """Raises OutputError where pictures would be written among those that are read."""
+    read = source if source.is_dir() else source.parent if numbered(source) else None
+    if read is not None and folder.is_dir() and folder.samefile(read):
+        raise OutputError(f"{folder} is the source's own folder", "another folder", "give the output another name")

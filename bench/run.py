@@ -109,9 +109,10 @@ def same_pictures(width: int, height: int, *sides: Interpolator) -> float:
     Through the pyramid the difference grows with each pass, more so at small sizes: that is reported, not refused.
     """
     frames = clip(width, height, 4, (1, 2, 3))
-    made = [
-        side.download(side.between(side.upload(frames[0]), side.upload(frames[3]), [Fraction(1, 2)])[0]) for side in sides
-    ]
+    made = []
+    for side in sides:
+        left, right = side.upload(frames[0]), side.upload(frames[3])
+        made.append(side.download(side.between(left, right, [Fraction(1, 2)])[0]))
     alike = psnr(made[0], made[1])
     if alike < LEAST_PSNR:
         raise SystemExit(f"pictures differ: {alike:.1f} dB")

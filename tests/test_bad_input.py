@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -195,7 +196,7 @@ def test_without_ffmpeg_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_too_little_memory_is_said_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = pattern(tmp_path / "in.mkv", seconds=0.2)
-    monkeypatch.setattr(estimate.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1 << 20})())
+    monkeypatch.setattr(estimate.psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 20))
     refused(afitrt("interpolate", source, *FAST), 7, "64x48", "GB")
     assert listing(tmp_path) == {"in.mkv"}
 

@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,12 @@ from afitrt import artefacts, build, weights
 from afitrt.build import STAGES, Target, ensure_stage, read_library, stage_graph
 from afitrt.build.folding import is_parameter
 from afitrt.build.pieces import GRAPHS, MANIFEST
+from afitrt.build.stages import IMAGE, TIME
 from afitrt.errors import ArtefactError
 from afitrt.frames import Geometry
+from afitrt.models import MANIFESTS
+from afitrt.models.staged import Manifest
+from afitrt.options import SCALES
 
 CPU = Target("onnx", onnxruntime.__version__)
 GEOMETRIES = (
@@ -32,7 +35,8 @@ GEOMETRIES = (
     Geometry(128, 64, 2.0),
 )
 ARCHITECTURES = json.loads((Path(weights.__file__).parent / "architectures.json").read_text())
-NETWORKS = ("feature", "flow", "metric", "grid", "ifnet")
+NETWORKS = ("feature", "flow", "metric", "grid", "ifnet", "rife48")
+ALL_STAGES = [(model, stage) for model, stages in STAGES.items() for stage in stages.values()]
 
 
 def random_weights(seed: int) -> dict[str, Any]:
@@ -78,32 +82,39 @@ def test_no_graph_holds_numbers_that_could_be_weights() -> None:
             assert tensor.data_type != TensorProto.FLOAT or math.prod(tensor.dims) <= 64
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_every_tensor_of_a_network_is_in_one_graph_or_known_to_be_unused(network: str) -> None:
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("model", STAGES)
+def test_a_model_takes_every_tensor_of_its_networks_once_or_none_that_is_known_to_be_unused(
+    model: str, scale: float
+) -> None:
     library = build.committed()
-    taken = {
-        key: tuple(tensor.dims)
-        for name, piece in library.pieces.items()
-        if piece.network == network
-        for tensor in library.load(name).graph.initializer
-        if (key := tensor.name) in piece.parameters
-    }
-    counted = sum(len(piece.parameters) for piece in library.pieces.values() if piece.network == network)
-    assert counted == len(taken), "a tensor lies in two graphs"
-    unused = library.unused[network]
-    assert taken.keys().isdisjoint(unused)
-    shapes = {key: tuple(shape) for key, shape in ARCHITECTURES[network].items()}
+    taken: dict[str, tuple[int, ...]] = {}
+    for stage in STAGES[model]:
+        tensors = stage_graph(model, stage, Geometry(256, 256, scale)).graph.initializer
+        own = {tensor.name: tuple(tensor.dims) for tensor in tensors if is_parameter(tensor)}
+        assert taken.keys().isdisjoint(own), "a tensor lies in two stages"
+        taken |= own
+    networks = {name for stage in STAGES[model].values() for name in stage.networks(library)}
+    shapes = {f"{network}.{key}": tuple(shape) for network in networks for key, shape in ARCHITECTURES[network].items()}
+    unused = {f"{network}.{key}" for network in networks for key in library.unused[network]}
     assert taken == {key: shape for key, shape in shapes.items() if key not in unused}
-    assert unused == {"feature": ("block1.0.weight",), "grid": ("residual_model_head0.0.weight",)}.get(network, ())
+    gmfss = {"feature.block1.0.weight", "grid.residual_model_head0.0.weight"}
+    assert unused == (gmfss if model == "gmfss" else set())
+
+
+def test_every_piece_belongs_to_a_stage() -> None:
+    assert {piece for _, stage in ALL_STAGES for piece in stage.pieces} == build.committed().pieces.keys()
 
 
 # Stages
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=lambda each: f"{each} s{each.scale:g}")
-@pytest.mark.parametrize("stage", STAGES["gmfss"].values(), ids=lambda each: each.name)
-def test_a_stage_has_the_shapes_of_the_table_and_nothing_open(stage: build.Stage, geometry: Geometry) -> None:
-    graph = stage_graph("gmfss", stage.name, geometry).graph
+@pytest.mark.parametrize(("model", "stage"), ALL_STAGES, ids=[f"{model}-{stage.name}" for model, stage in ALL_STAGES])
+def test_a_stage_has_the_shapes_of_the_table_and_nothing_open(
+    model: str, stage: build.Stage, geometry: Geometry
+) -> None:
+    graph = stage_graph(model, stage.name, geometry).graph
     assert {value.name: dims(value) for value in graph.input} == {s.name: s.shape(geometry) for s in stage.inputs}
     assert {value.name: dims(value) for value in graph.output} == {s.name: s.shape(geometry) for s in stage.outputs}
     operators = {node.op_type for node in graph.node}
@@ -112,12 +123,20 @@ def test_a_stage_has_the_shapes_of_the_table_and_nothing_open(stage: build.Stage
     assert len(set(names)) == len(names)
 
 
-def test_later_stages_take_only_what_earlier_ones_give() -> None:
-    encode, match, splat, fuse = STAGES["gmfss"].values()
-    known = {spec.of_side(side) for side in (0, 1) for spec in encode.outputs}
-    for earlier, later in pairwise((None, match, splat, fuse)):
-        known |= set(earlier.outputs) if earlier else set()
-        assert {spec for spec in later.inputs if spec.name != "t"} <= known
+@pytest.mark.parametrize("manifest", MANIFESTS.values(), ids=lambda each: each.name)
+def test_later_stages_take_only_what_earlier_ones_give(manifest: Manifest) -> None:
+    stages = STAGES[manifest.name]
+    assert manifest.stages == tuple(stages)
+    known = {IMAGE}
+    for name in manifest.of_picture:
+        assert set(stages[name].inputs) <= known
+        known |= set(stages[name].outputs)
+    known = {spec.of_side(side) for side in (0, 1) for spec in known}
+    for name in (*manifest.of_pair, *manifest.of_time):
+        known |= {TIME} if name in manifest.of_time else set()
+        assert set(stages[name].inputs) <= known
+        known |= set(stages[name].outputs)
+    assert stages[manifest.of_time[-1]].outputs == (IMAGE,)
 
 
 def test_a_scale_adds_its_resizes_and_scale_1_none() -> None:

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.export
 UNITS = [(2, 5), (5, 3)]
 """Sizes in units of 64 pixels, down and across; the export traces (3, 4)."""
 TOLERANCE = {"flow": 5e-3, "grid": 1e-4, "backbone": 1e-4, "metric": 1e-4}
+RESIZED = {name: 1e-4 for name in build.committed().pieces if name.startswith(("ifnet_", "rife48_fuse_"))}
+"""At lower scales rounding in a flow counts up to 32 times, and the pictures here are noise."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def inputs(torch: ModuleType, source: Any, units: tuple[int, int]) -> dict[str, 
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("name", build.committed().pieces)
 def test_a_piece_with_any_weights_equals_its_network(torch: ModuleType, sources: Any, name: str, seed: int) -> None:
-    module = random_module(torch, sources[name], seed)
+    module, limits = random_module(torch, sources[name], seed), TOLERANCE | RESIZED
     state = {key: value.numpy() for key, value in module.state_dict().items()}
     for units in UNITS:
         given = inputs(torch, sources[name], units)
@@ -73,7 +75,7 @@ def test_a_piece_with_any_weights_equals_its_network(torch: ModuleType, sources:
         for output, value in zip(sources[name].outputs, expected, strict=True):
             off = np.abs(found[output] - value.numpy())
             # MetricNet's occlusion is a hard threshold, which rounding may flip at single pixels.
-            assert np.mean(off > TOLERANCE.get(name, 1e-5)) <= (2e-3 if name == "metric" else 0), output
+            assert np.mean(off > limits.get(name, 1e-5)) <= (2e-3 if name == "metric" else 0), output
 
 
 @pytest.mark.slow
@@ -93,7 +95,7 @@ def published(torch: ModuleType, sources: Any, weights_home: Path) -> dict[str, 
     modules = {}
     for name, source in sources.items():
         modules[name] = module = source.module().eval()
-        if source.network:
+        if source.network not in (None, "rife48"):
             state = weights.load("gmfss-union", source.network)
             taken = {key: torch.from_numpy(state[key]) for key in module.state_dict()}
             module.load_state_dict(taken, strict=True)

@@ -82,7 +82,9 @@ def test_the_sources_clock_need_not_begin_at_zero(source: Path) -> None:
     assert task.span == (Fraction(1), Fraction(25001, 24000))
 
 
-@pytest.mark.parametrize("start, end", [(Fraction(10), None), (None, Fraction(0)), (Fraction(1, 1000), Fraction(2, 1000))])
+@pytest.mark.parametrize(
+    "start, end", [(Fraction(10), None), (None, Fraction(0)), (Fraction(1, 1000), Fraction(2, 1000))]
+)
 def test_a_span_without_a_frame_is_refused(source: Path, start: Fraction | None, end: Fraction | None) -> None:
     with pytest.raises(UsageError, match="no frame lies between"):
         resolve(Job(source, start=start, end=end), info(source))

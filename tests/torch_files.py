@@ -31,7 +31,7 @@ def storage(key: str, count: int, kind: str = "FloatStorage") -> bytes:
     return b"(" + text("storage") + f"ctorch\n{kind}\n".encode() + text(key) + text("cpu") + number(count) + b"tQ"
 
 
-def tensor(  # noqa: PLR0917
+def tensor(
     key: str, count: int, offset: int, shape: Iterable[int], strides: Iterable[int], kind: str = "FloatStorage"
 ) -> bytes:
     """A tensor over a storage; offset and strides count numbers, not bytes."""

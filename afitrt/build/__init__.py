@@ -3,6 +3,7 @@
 from afitrt.build.binding import Weights, bind
 from afitrt.build.making import Target, ensure_stage, stage_graph, stage_identity, stage_model
 from afitrt.build.pieces import EXPORT_VERSION, Library, Piece, committed, read_library
+from afitrt.build.precision import half_share, is_half
 from afitrt.build.stages import STAGES, Stage, TensorSpec
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "bind",
     "committed",
     "ensure_stage",
+    "half_share",
+    "is_half",
     "read_library",
     "stage_graph",
     "stage_identity",

@@ -15,6 +15,7 @@ from afitrt.build.assembly import Assembly
 from afitrt.build.binding import Weights, bind
 from afitrt.build.folding import specialise
 from afitrt.build.pieces import EXPORT_VERSION, Library, committed
+from afitrt.build.precision import emulated, halved, rules_text
 from afitrt.build.stages import STAGES
 from afitrt.errors import ArtefactError
 from afitrt.frames import Geometry
@@ -57,13 +58,17 @@ def stage_graph(model: str, stage: str, geometry: Geometry, library: Library | N
     return fixed
 
 
-def stage_model(model: str, stage: str, geometry: Geometry, weight_set: str) -> onnx.ModelProto:
-    """A stage at a geometry with weights: standard ONNX, float32, every shape fixed.
+def stage_model(
+    model: str, stage: str, geometry: Geometry, weight_set: str, precision: str = "fp32"
+) -> onnx.ModelProto:
+    """A stage at a geometry with weights: standard ONNX, strongly typed, every shape fixed.
 
-    Raises ArtefactError as `stage_graph` does, and where the set lacks a network or a tensor.
+    At precision fp16 the nodes of precision.HALF compute in FLOAT16, otherwise all in float32. Raises ArtefactError
+    as `stage_graph` does, and where the set lacks a network or a tensor.
     """
     graph = stage_graph(model, stage, geometry)
-    return bind(graph, _parameters(weight_set, STAGES[model][stage].networks(committed())))
+    bound = bind(graph, _parameters(weight_set, STAGES[model][stage].networks(committed())))
+    return halved(bound) if precision == "fp16" else bound
 
 
 def _parameters(weight_set: str, networks: tuple[str, ...]) -> Weights:
@@ -76,6 +81,8 @@ def stage_identity(model: str, stage: str, geometry: Geometry, weight_set: str, 
     """All that decides the bytes of a stage for a target."""
     library, description = committed(), STAGES[model][stage]
     pieces = [f"recipe {RECIPE}", *(library.pieces[name].sha256 for name in description.pieces)]
+    if target.precision == "fp16":
+        pieces.append(rules_text())
     return Identity(
         runtime=target.runtime,
         runtime_version=target.runtime_version,
@@ -97,13 +104,17 @@ def ensure_stage(
 ) -> Path:
     """The stage's ONNX file for a target, checked; made (seconds) and kept where there is none, which `say` is told.
 
+    It is for a CPU: at precision fp16 half arithmetic is emulated, see precision.emulated.
     Raises ArtefactError as `stage_model` does and where the file is damaged, OutputError where it cannot be kept.
     """
     identity = stage_identity(model, stage, geometry, weight_set, target)
     if path := artefacts.find(identity, SUFFIX):
         return path
     say(f"making stage {stage} of {model} for {geometry} at scale {geometry.scale:g}")
-    data = stage_model(model, stage, geometry, weight_set).SerializeToString(deterministic=True)
+    graph = stage_model(model, stage, geometry, weight_set, target.precision)
+    if target.precision == "fp16":
+        graph = emulated(graph)
+    data = graph.SerializeToString(deterministic=True)
     return artefacts.make(identity, SUFFIX, lambda aside: _write(aside, data))
 
 

@@ -6,7 +6,7 @@ HALF is the one table of that choice; docs/explanation/precision.md has the meas
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,41 +23,45 @@ _POINTWISE = ("Relu", "LeakyRelu", "Add")
 
 @dataclass(frozen=True)
 class Rule:
-    """Nodes that compute in half: of these operators, with a name that the pattern matches at its beginning.
+    """Nodes that compute in half: those whose name the pattern matches at its beginning, with one of the operators.
 
-    weighted: only nodes that hold a weight. Names are `<piece>/<module>/<operator>_<number>`.
+    following: further operators there, which compute in half where all they read is half already: activations and
+    sums behind a convolution do, sums of coordinates do not. Names are `<piece>/<module>/<operator>_<number>`.
     """
 
     name: str
     pattern: str
     operators: tuple[str, ...]
-    weighted: bool = False
+    following: tuple[str, ...] = ()
 
-    def takes(self, node: onnx.NodeProto, weights: set[str]) -> bool:
-        """Whether the node is one of them; weights: names of initialisers with two dimensions or more."""
-        if node.op_type not in self.operators or re.match(self.pattern, node.name) is None:
+    def takes(self, node: onnx.NodeProto, reads_half: bool) -> bool:
+        """Whether the node is one of them. reads_half: all values it reads are half, constants aside."""
+        if re.match(self.pattern, node.name) is None:
             return False
-        return not self.weighted or node.input[1] in weights
+        return node.op_type in self.operators or (reads_half and node.op_type in self.following)
 
 
 HALF = (
-    Rule("features", "feature/", ("Conv", *_POINTWISE)),
-    Rule("backbone", "backbone/", ("Conv", "InstanceNormalization", *_POINTWISE)),
-    Rule("transformer's linear layers", "flow/transformer", ("MatMul",), weighted=True),
-    Rule("metric", "metric/", ("Conv", *_POINTWISE)),
-    Rule("ifnet", "ifnet/block", ("Conv", "ConvTranspose", *_POINTWISE)),
-    Rule("grid", "grid/", ("Conv", "ConvTranspose", *_POINTWISE)),
+    Rule("features", "feature/", ("Conv",), _POINTWISE),
+    Rule("backbone", "backbone/", ("Conv",), ("InstanceNormalization", *_POINTWISE)),
+    Rule("transformer", "flow/transformer", ("MatMul", "Add", "LayerNormalization"), ("Softmax", "Gelu")),
+    Rule("flow attention's projections", "flow/feature_flow_attn", ("MatMul",), ("Add",)),
+    Rule("upsampler", "flow/upsampler", ("Conv",), ("Relu",)),
+    Rule("metric", "metric/", ("Conv",), _POINTWISE),
+    Rule("ifnet", "ifnet|rife48", ("Conv", "ConvTranspose"), _POINTWISE),
+    Rule("grid", "grid/", ("Conv", "ConvTranspose"), _POINTWISE),
 )
+"""Everything else stays float32: flow and its geometry, coordinates and warps, both correlations with their softmax,
+flow attention's softmax, convex upsampling, Z, the splat's sums, the clamp."""
 
 HALF_TENSORS = ("f1", "f2", "f3", "b4", "b8", "x1", "x2", "x3")
 """Tensors between stages, of either side, that travel as FLOAT16."""
 
-_MOVERS = frozenset(
-    "Concat DepthToSpace Expand Gather Identity Pad Reshape Slice Squeeze Transpose Unsqueeze".split()
+_MOVERS = (
+    *("Concat", "DepthToSpace", "Expand", "Gather", "Identity", "Pad"),
+    *("Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"),
 )
 """Operators that only move numbers: they give the same in either precision, so they follow their neighbours."""
-
-_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
 
 def halved(model: onnx.ModelProto, rules: Sequence[Rule] = HALF) -> onnx.ModelProto:
@@ -91,8 +95,7 @@ def emulated(typed: onnx.ModelProto) -> onnx.ModelProto:
             continue
         wide = {each: f"{node.name}/{each}/wide" for each in dict.fromkeys(halves)}
         nodes += [_cast(each, name, TensorProto.FLOAT) for each, name in wide.items()]
-        inner = onnx.NodeProto()
-        inner.CopyFrom(node)
+        inner = _copied(node)
         inner.input[:] = [wide.get(each, each) for each in node.input]
         inner.output[:] = [f"{each}/unrounded" for each in node.output]
         nodes.append(inner)
@@ -116,6 +119,11 @@ def _weight_of(node: onnx.NodeProto) -> str:
     return node.input[1] if node.op_type in LINEAR else ""
 
 
+def rules_text() -> str:
+    """Everything that decides the types of a graph, as one line for the identity of what is made of it."""
+    return repr((HALF, HALF_TENSORS, _MOVERS))
+
+
 def is_half(tensor: str) -> bool:
     """Whether a tensor between stages travels as FLOAT16 at precision fp16; `<name>` or `<name>_<side>`."""
     return tensor.removesuffix("_0").removesuffix("_1") in HALF_TENSORS
@@ -123,6 +131,12 @@ def is_half(tensor: str) -> bool:
 
 def _cast(value: str, result: str, to: int) -> onnx.NodeProto:
     return helper.make_node("Cast", [value], [result], f"{result}/Cast", to=to)
+
+
+def _copied(node: onnx.NodeProto) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    return copy
 
 
 def _types(graph: onnx.GraphProto) -> dict[str, int]:
@@ -140,7 +154,9 @@ class _Typing:
         self._floats = {name for name, kind in _types(graph).items() if kind == TensorProto.FLOAT}
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._half: set[str] = set()
-        self._made: dict[str, onnx.NodeProto | onnx.TensorProto] = {}
+        self._producers = {each: node for node in graph.node for each in node.output}
+        self._made: dict[str, onnx.TensorProto | None] = {}
+        self._originals: dict[str, onnx.NodeProto] = {}
         self._nodes: list[onnx.NodeProto] = []
 
     def run(self, rules: Sequence[Rule]) -> None:
@@ -151,31 +167,31 @@ class _Typing:
                 value.type.tensor_type.elem_type = TensorProto.FLOAT16
         halves = self._chosen(rules)
         self._half = {value.name for value in graph.input if is_half(value.name)}
+        self._originals = {node.name: _copied(node) for node in graph.node}
         for node in list(graph.node):
             self._emit(node, node.name in halves)
         self._finish_outputs()
         read = {each for node in self._nodes for each in node.input}
-        made = [tensor for tensor in self._made.values() if isinstance(tensor, onnx.TensorProto)]
+        made = [tensor for tensor in self._made.values() if tensor is not None]
         kept = [tensor for tensor in (*graph.initializer, *made) if tensor.name in read]
         del graph.node[:], graph.initializer[:]
         graph.node.extend(self._nodes)
         graph.initializer.extend(kept)
 
     def _chosen(self, rules: Sequence[Rule]) -> set[str]:
-        """Nodes that compute in half, by name: those under a rule, and movers between such."""
-        weights = {name for name, tensor in self._initializers.items() if len(tensor.dims) > 1}
-        chosen = {node.name for node in self._graph.node if any(rule.takes(node, weights) for rule in rules)}
+        """Names of the nodes that compute in half: those under a rule, and movers between such."""
+        chosen: set[str] = set()
         half = {value.name for value in self._graph.input if is_half(value.name)}
         for node in self._graph.node:
             given = [each for each in self._data(node) if each not in self._initializers]
-            if node.op_type in _MOVERS and given and half.issuperset(given):
+            reads_half = bool(given) and half.issuperset(given)
+            moved = reads_half and node.op_type in _MOVERS
+            if moved or any(rule.takes(node, reads_half) for rule in rules):
                 chosen.add(node.name)
-            if node.name in chosen:
                 half.update(node.output)
         wanted = {value.name: {is_half(value.name)} for value in self._graph.output}
         for node in reversed(self._graph.node):
-            demanded = wanted.get(node.output[0], set())
-            if node.op_type in _MOVERS and node.output[0] in self._floats and demanded == {True}:
+            if node.op_type in _MOVERS and wanted.get(node.output[0]) == {True} and self._data(node):
                 chosen.add(node.name)
             for each in self._data(node):
                 wanted.setdefault(each, set()).add(node.name in chosen)
@@ -199,13 +215,34 @@ class _Typing:
             return value
         name = f"{value}/{'half' if half else 'float'}"
         if name not in self._made:
+            self._made[name] = None
             if value in self._initializers:
                 self._made[name] = _half_tensor(self._initializers[value], name)
+            elif half and self._half_inside(value):
+                self._copy_mover(value, name)
             else:
-                node = _cast(value, name, TensorProto.FLOAT16 if half else TensorProto.FLOAT)
-                self._made[name] = node
-                self._nodes.append(node)
+                self._nodes.append(_cast(value, name, TensorProto.FLOAT16 if half else TensorProto.FLOAT))
         return name
+
+    def _half_inside(self, value: str) -> bool:
+        """Whether this float value was only moved since some of it was half."""
+        node = self._producers.get(value)
+        if node is None or node.op_type not in _MOVERS:
+            return False
+        return any(each in self._half or self._half_inside(each) for each in self._data(self._originals[node.name]))
+
+    def _copy_mover(self, value: str, name: str) -> None:
+        """Moves in half too what is also moved in float, instead of casting there and back.
+
+        It saves traffic, and TensorRT-RTX 1.7.1 finds no kernel for a half convolution behind such casts.
+        """
+        original = self._originals[self._producers[value].name]
+        data = set(self._data(original))
+        copy = _copied(original)
+        copy.input[:] = [self._typed(each, True) if each in data else each for each in original.input]
+        copy.output[:] = [name]
+        copy.name = f"{original.name}/half"
+        self._nodes.append(copy)
 
     def _finish_outputs(self) -> None:
         """Outputs keep their names; where the type was another one, the value before the cast gets a new one."""
@@ -229,9 +266,3 @@ def _half_tensor(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
             f"{tensor.name} holds numbers beyond FLOAT16", "numbers up to 65504", "keep the nodes that read it in FP32"
         )
     return numpy_helper.from_array(array, name)
-
-
-def counts(model: onnx.ModelProto, operators: Iterable[str] = ("Cast",)) -> int:
-    """Nodes of these operators."""
-    wanted = set(operators)
-    return sum(node.op_type in wanted for node in model.graph.node)

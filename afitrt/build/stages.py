@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from afitrt.frames import Geometry
+from afitrt.options import SCALES
 
 if TYPE_CHECKING:
     from afitrt.build.assembly import Assembly
@@ -42,7 +43,8 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its tensors in the order of the graph, the pieces it is made of, and how they are joined.
+    """A stage: its tensors in the order of the graph, the pieces it may be made of at one scale or another, and how
+    they are joined.
 
     `assemble(assembly, inputs, scale)` maps the stage's input names to values and gives its outputs likewise.
     """
@@ -70,6 +72,7 @@ MOTION = (
     TensorSpec("z1", 1, 2),
 )
 TIME = TensorSpec("t", 1, 0)
+PLANES = TensorSpec("planes", 7, 1)
 WARPED = (
     TensorSpec("x_a", 3, 2),
     TensorSpec("x_b", 3, 2),
@@ -123,4 +126,39 @@ GMFSS = (
     Stage("splat", (*both(HALF, *LEVELS), *MOTION, TIME), WARPED, ("splat",), _splat),
     Stage("fuse", (*both(HALF), TIME, *WARPED), (IMAGE,), ("ifnet", "grid"), _fuse),
 )
-STAGES = {"gmfss": {stage.name: stage for stage in GMFSS}}
+
+
+def _rife(graph: Assembly, given: dict[str, str], scale: float) -> dict[str, str]:
+    if scale != 1:
+        return graph.piece(f"ifnet_{scale:g}", given)
+    whole = {"half_0": given["image_0"], "half_1": given["image_1"], "t": given["t"]}
+    return {"image": graph.piece("ifnet", whole)["merged"]}
+
+
+RIFE = (
+    Stage(
+        "fuse",
+        (*both(IMAGE), TIME),
+        (IMAGE,),
+        ("ifnet", *(f"ifnet_{scale:g}" for scale in SCALES if scale != 1)),
+        _rife,
+    ),
+)
+
+
+def _encode48(graph: Assembly, given: dict[str, str], scale: float) -> dict[str, str]:
+    return graph.piece("rife48_encode", given)
+
+
+def _fuse48(graph: Assembly, given: dict[str, str], scale: float) -> dict[str, str]:
+    return graph.piece(f"rife48_fuse_{scale:g}", given)
+
+
+RIFE48 = (
+    Stage("encode", (IMAGE,), (PLANES,), ("rife48_encode",), _encode48),
+    Stage("fuse", (*both(PLANES), TIME), (IMAGE,), tuple(f"rife48_fuse_{scale:g}" for scale in SCALES), _fuse48),
+)
+STAGES = {
+    model: {stage.name: stage for stage in stages}
+    for model, stages in (("gmfss", GMFSS), ("rife", RIFE), ("rife48", RIFE48))
+}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from types import FrameType
@@ -12,7 +11,7 @@ import typer
 
 from afitrt import __version__
 from afitrt.cli import between, doctor, engines, inspect, interpolate, weights
-from afitrt.errors import AfitrtError, InterruptedRunError, RetryError
+from afitrt.errors import AfitrtError, RetryError
 
 EPILOG = (
     "Exit codes: 0 done, 1 defect, 2 options, 3 source, 4 output, 5 missing tool, 6 artefact, 7 memory or disk, "
@@ -35,6 +34,7 @@ app.command("between")(between.between)
 app.command("build-engine")(engines.build_engine)
 app.command("doctor")(doctor.doctor)
 app.add_typer(weights.app, name="weights")
+app.add_typer(engines.app, name="engines")
 
 
 def _version(wanted: bool) -> None:
@@ -66,9 +66,3 @@ def main() -> None:
 
         print_error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(InterruptedRunError.exit_code)
-    except BrokenPipeError:
-        # Python flushes stdout once more at exit and would complain about the same closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import timedelta
 from types import TracebackType
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from afitrt import events
-from afitrt.errors import AfitrtError
+from afitrt.errors import AfitrtError, OutputError
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, soft_wrap=True)
@@ -25,9 +26,14 @@ def print_error(error: AfitrtError) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on one line of stdout."""
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
+    """One JSON value on one line of stdout. Raises OutputError when nobody reads it any more."""
+    try:
+        sys.stdout.write(json.dumps(value) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit and would complain about the same closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError("stdout was closed", "a reader that stays to the end", "the same command again") from None
 
 
 def duration(seconds: float) -> str:
@@ -40,10 +46,22 @@ def duration(seconds: float) -> str:
 
 
 class Reporter:
-    """Draws events. quiet leaves only warnings; as_json prints one line an event on stdout and nothing else."""
+    """Draws events. quiet leaves only warnings; as_json prints one line an event on stdout and nothing else.
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> None:
-        self._quiet, self._verbose, self._json = quiet, verbose, as_json
+    source is named in every line; None while the options are read. piped: stdout belongs to the pictures.
+    """
+
+    def __init__(
+        self,
+        source: str | None = None,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        as_json: bool = False,
+        piped: bool = False,
+    ) -> None:
+        self._source, self._quiet, self._verbose, self._json = source, quiet, verbose, as_json
+        self._results = stderr if piped else stdout
         self._bar: Progress | None = None
         self._task: Any = None
 
@@ -55,12 +73,13 @@ class Reporter:
             self._bar.stop()
         if self._json and isinstance(error, AfitrtError):
             parts = {"found": error.found, "expected": error.expected, "hint": error.hint, "kept": error.kept}
-            print_json({"event": "error", "exit_code": error.exit_code, **parts})
+            print_json({"event": "error", "source": self._source, "exit_code": error.exit_code, **parts})
 
     def __call__(self, event: events.Event) -> None:
         """Shows one event."""
         if self._json:
-            print_json(event.as_json())
+            facts = event.as_json()
+            print_json({"event": facts.pop("event"), "source": self._source, **facts})
             return
         match event:
             case events.Warned():
@@ -80,10 +99,12 @@ class Reporter:
                 self._done(event)
 
     def _start(self, event: events.Started) -> None:
-        if event.seconds is not None:
+        memory = f"about {event.memory / 1e9:.1f} GB of memory"
+        if event.frames is None:
+            stderr.print(f"a pipe does not tell how many frames come, so time is not estimated; {memory}", markup=False)
+        elif event.seconds is not None:
             stderr.print(
-                f"at most {duration(event.seconds)} on this CPU, about {event.memory / 1e9:.1f} GB of memory; "
-                "`afitrt doctor` says how to use a GPU",
+                f"at most {duration(event.seconds)} on this CPU, {memory}; `afitrt doctor` says how to use a GPU",
                 markup=False,
             )
         if not stderr.is_terminal:
@@ -111,7 +132,7 @@ class Reporter:
         if self._verbose:
             for name, cost in event.stages.items():
                 stderr.print(f"{name}: {cost['calls']:.0f} calls, {cost['seconds']:.2f} s", markup=False)
-        stdout.print(
+        self._results.print(
             f"{event.output}: {event.frames} frames in, {event.outputs} pictures out at {event.rate} fps, "
             f"{event.scenes} scenes, {event.seconds:.1f} s",
             markup=False,

@@ -186,19 +186,34 @@ class ModelFlags:
     scale: Annotated[
         str, typer.Option(help=f"Optical flow's scale: {', '.join(f'{s:g}' for s in SCALES)}.")
     ] = "1.0"
-    precision: Annotated[str, typer.Option(help=f"Arithmetic: {', '.join(PRECISIONS)}.")] = "fp32"
-    runtime: Annotated[str, typer.Option(help=f"Runtime: {', '.join(RUNTIMES)}.")] = "onnx"
+    precision: Annotated[
+        str | None,
+        typer.Option(help=f"Arithmetic: {', '.join(PRECISIONS)}.", show_default="fp16 on TensorRT, fp32 on onnx"),
+    ] = None
+    runtime: Annotated[
+        str | None,
+        typer.Option(help=f"Runtime: {', '.join(RUNTIMES)}.", show_default="TensorRT where it works, else onnx"),
+    ] = None
+    device: Annotated[str, typer.Option(help="Which GPU, from 0.")] = "0"
     threads: Annotated[str, typer.Option(help="CPU threads of the network.", show_default="all cores")] = "0"
 
-    def options(self) -> ModelOptions:
-        """Raises UsageError."""
+    def options(self, building: bool = False) -> ModelOptions:
+        """building: engines are wanted, perhaps for other machines, not a runtime for this one. Raises UsageError."""
         listed = "one of " + ", ".join(f"{s:g}" for s in SCALES)
         try:
             scale = float(self.scale)
         except ValueError:
             raise UsageError(f"--scale {self.scale}", listed, "--scale 1.0") from None
         threads = whole("--threads", self.threads, "a whole number from 0 (all cores)", "--threads 2")
-        return ModelOptions(self.model, self.weights, scale, self.precision, self.runtime, threads)
+        device = whole("--device", self.device, "a whole number from 0", "--device 0")
+        runtime = self.runtime or self._best_runtime(device, building)
+        precision = self.precision or ("fp32" if runtime == "onnx" else "fp16")
+        return ModelOptions(self.model, self.weights, scale, precision, runtime, threads, device)
+
+    def _best_runtime(self, device: int, building: bool) -> str:
+        from afitrt.runtimes import choosing
+
+        return choosing.for_building(device) if building else choosing.for_running(device)
 
 
 @dataclass(frozen=True)

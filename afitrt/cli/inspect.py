@@ -32,7 +32,10 @@ def plan(
     schedule: ScheduleFlags,
     scenes: SceneFlags,
     frames: Annotated[str | None, typer.Option(help="Number of source frames, without a video.")] = None,
-    rate: Annotated[str, typer.Option(help="Source rate, without a video.")] = "24000/1001",
+    rate: Annotated[
+        str | None,
+        typer.Option(help="Source rate, for pictures or without a video.", show_default="24000/1001 without a video"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print scenes, outputs, and the matchings and inferences that a job would cost."""
@@ -41,9 +44,9 @@ def plan(
 
     options, finding = schedule.options(), scenes.options()
     if source is not None:
-        source_rate, timeline = _watched(source, finding)
+        source_rate, timeline = _watched(source, _given_rate(rate), finding)
     else:
-        source_rate, timeline = _imagined(frames, rate, finding.cuts or ())
+        source_rate, timeline = _imagined(frames, rate or "24000/1001", finding.cuts or ())
     options = replace(options, n_forward=room.resolve_n_forward(options.n_forward, source_rate))
     if as_json:
         print_json(room.listing(room.plan(timeline, options)))
@@ -56,6 +59,7 @@ def scenes(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video.", show_default=False)],
     *,
     scenes: SceneFlags,
+    rate: Annotated[str | None, typer.Option(help="Frames for each second, where IN is pictures.")] = None,
     output: Annotated[Path | None, typer.Option("-o", help="Write the cuts to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -65,7 +69,7 @@ def scenes(
     from afitrt.cli.console import print_json, stdout
     from afitrt.scenes import cuts_text
 
-    info = video.probe(source)
+    info = video.probe_source(source, _given_rate(rate))
     verdicts = list(_verdicts(info, scenes.options()))
     cuts = [verdict.index for verdict in verdicts if verdict.cut]
     if output is not None:
@@ -75,7 +79,7 @@ def scenes(
         print_json({"frames": [asdict(verdict) for verdict in verdicts[1:]]})
         return
     for number, (first, last) in enumerate(zip([0, *cuts], [*cuts, len(verdicts)], strict=True)):
-        begins = timedelta(seconds=float(info.seconds(first) - info.seconds(0)))
+        begins = timedelta(seconds=float(first / info.rate))
         stdout.print(f"scene {number}: frames {first} to {last - 1}, from {begins}", markup=False)
 
 
@@ -84,16 +88,23 @@ def _verdicts(info: VideoInfo, options: SceneOptions) -> Iterator[Verdict]:
     from afitrt.scenes import detector
 
     judge = detector(options).judge
-    with video.Reader(info) as reader:
+    # Frame numbers must be those of `interpolate`, which makes a varying rate constant first.
+    with video.open_reader(info, rate=None if info.constant else info.rate) as reader:
         for pixels in reader:
             yield judge(pixels)
 
 
-def _watched(source: Path, options: SceneOptions) -> tuple[Fraction, list[Frame | End]]:
+def _given_rate(text: str | None) -> Fraction | None:
+    from afitrt.rates import parse_rate
+
+    return None if text is None else parse_rate(text, "--rate")
+
+
+def _watched(source: Path, rate: Fraction | None, options: SceneOptions) -> tuple[Fraction, list[Frame | End]]:
     from afitrt import video
     from afitrt.schedule import End, Frame
 
-    info = video.probe(source)
+    info = video.probe_source(source, rate)
     cuts = [verdict.cut for verdict in _verdicts(info, options)]
     timeline: list[Frame | End] = [Frame(index / info.rate, cut) for index, cut in enumerate(cuts)]
     return info.rate, [*timeline, End(len(cuts) / info.rate)]

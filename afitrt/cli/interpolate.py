@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from afitrt.cli.flags import EncodeFlags, ModelFlags, SceneFlags, ScheduleFlags, clock_time, grouped
+from afitrt.errors import OutputError, UsageError
 from afitrt.options import Job
+
+if TYPE_CHECKING:
+    from afitrt.cli.batch import Show, Work
+    from afitrt.cli.console import Reporter
+
+PLACES = (
+    "IN: a video, a folder or pattern (%06d.png) of pictures, or - for y4m on stdin. OUT: a file, a folder (out/) or "
+    "pattern for PNG files, or - for y4m on stdout; IN.RATEfps.mkv beside IN when left out. With --out-dir: inputs."
+)
 
 
 @grouped
 def interpolate(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The video to smooth.", show_default=False)],
-    output: Annotated[
-        Path | None,
-        typer.Argument(metavar="OUT", help="The file to write.", show_default="IN.RATEfps.mkv beside IN"),
-    ] = None,
+    places: Annotated[list[str], typer.Argument(metavar="IN [OUT]", help=PLACES, show_default=False)],
     *,
     schedule: ScheduleFlags,
     scenes: SceneFlags,
@@ -25,6 +33,13 @@ def interpolate(
     encode: EncodeFlags,
     start: Annotated[str | None, typer.Option(help="First moment to take: seconds or HH:MM:SS.mmm.")] = None,
     end: Annotated[str | None, typer.Option(help="First moment to leave out.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Frames a second of pictures, which do not tell it.")] = None,
+    normalize: Annotated[
+        str | None, typer.Option(help="Read at this constant rate, repeating and dropping frames.")
+    ] = None,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out-dir", help="Take every argument as an input; write into this folder.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an event on stdout.")] = False,
@@ -32,34 +47,96 @@ def interpolate(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
 ) -> None:
     """Smooth a video: decode, find scenes, interpolate, encode, and keep every other track."""
+    from afitrt.cli import batch
     from afitrt.cli.console import Reporter
+    from afitrt.rates import parse_rate
 
-    with Reporter(quiet=quiet, verbose=verbose, as_json=as_json) as report:
-        job = Job(
-            source=source,
-            output=output,
-            schedule=schedule.options(),
-            scenes=scenes.options(),
-            model=model.options(),
-            encode=encode.options(),
-            start=clock_time("--start", start),
-            end=clock_time("--end", end),
-            overwrite=overwrite,
-        )
-        if dry_run:
-            _describe(job, as_json)
-            return
-        from afitrt import pipeline
+    show: Show = partial(Reporter, quiet=quiet, verbose=verbose, as_json=as_json)
+    with show(None):
+        jobs = [
+            Job(
+                source=source,
+                output=output,
+                schedule=schedule.options(),
+                scenes=scenes.options(),
+                model=model.options(),
+                encode=encode.options(),
+                start=clock_time("--start", start),
+                end=clock_time("--end", end),
+                rate=None if rate is None else parse_rate(rate, "--rate"),
+                normalize=None if normalize is None else parse_rate(normalize, "--normalize"),
+                folder=out_dir,
+                overwrite=overwrite,
+            )
+            for source, output in _places(places, out_dir)
+        ]
+    _check_stdout(jobs[0], as_json=as_json, dry_run=dry_run)
+    work: Work = partial(_describe, as_json=as_json) if dry_run else _run
+    if out_dir is not None:
+        batch.run(jobs, work, show, table=not (as_json or quiet or dry_run))
+        return
+    with show(str(jobs[0].source), piped=_is_pipe(jobs[0].output)) as report:
+        work(jobs[0], report)
 
+
+def _run(job: Job, report: Reporter) -> None:
+    from afitrt import pipeline
+
+    try:
         pipeline.interpolate(job, report)
+    except BrokenPipeError:  # Whoever reads our pictures has enough: no more than a filter in a pipe says.
+        raise typer.Exit(OutputError.exit_code) from None
 
 
-def _describe(job: Job, as_json: bool) -> None:
+def _places(texts: list[str], out_dir: Path | None) -> list[tuple[Path, Path | None]]:
+    """Each input with its output, None where that is named after the input."""
+    if out_dir is not None:
+        _check_inputs(texts)
+        return [(Path(text), None) for text in texts]
+    if len(texts) > 2:
+        raise UsageError(f"{len(texts)} files", "IN and OUT, or a folder for many inputs", "--out-dir out")
+    return [(Path(texts[0]), _output(texts[1]) if texts[1:] else None)]
+
+
+def _check_inputs(texts: list[str]) -> None:
+    """Raises UsageError where two outputs would have one name, or an input has none."""
+    from afitrt.video import default_output
+
+    named: dict[str, str] = {}
+    for text in texts:
+        if text == "-":
+            raise UsageError("- with --out-dir", "inputs that have a name", "afitrt interpolate - OUT.mkv")
+        name = default_output(Path(text), "RATE").name
+        if name in named:
+            raise UsageError(f"{named[name]} and {text} would both become {name}", "a name for each", "two commands")
+        named[name] = text
+
+
+def _output(text: str) -> Path:
+    from afitrt.video import DEFAULT_NAME
+
+    return Path(text) / DEFAULT_NAME if text.endswith(("/", os.sep)) else Path(text)
+
+
+def _is_pipe(output: Path | None) -> bool:
+    return output == Path("-")
+
+
+def _check_stdout(job: Job, *, as_json: bool, dry_run: bool) -> None:
+    if dry_run or not _is_pipe(job.output):
+        return
+    if as_json:
+        raise UsageError("--json with - as OUT", "one of them on standard output", "name a file")
+    if os.isatty(1):
+        raise OutputError("standard output is a terminal", "a pipe or a file", "| ffmpeg -i - out.mkv")
+
+
+def _describe(job: Job, report: Reporter, *, as_json: bool) -> None:
     from afitrt import video
     from afitrt.cli.console import print_json, stdout
     from afitrt.task import resolve
 
-    info = video.probe(job.source)
+    info = video.probe_source(job.source, job.rate)
     task = resolve(job, info)
     container = video.container_of(task.output)
     encode, notes = video.choose_encoding(info, job.encode, container, video.find().encoders)
@@ -71,7 +148,7 @@ def _describe(job: Job, as_json: bool) -> None:
         "n_forward": task.schedule.n_forward,
         "output": str(task.output),
         "rate": str(task.rate),
-        "outputs": task.outputs(task.frames),
+        "outputs": None if task.frames is None else task.outputs(task.frames),
         "codec": encode.codec,
         "pix_fmt": encode.pix_fmt,
         "warnings": [*task.warnings, *notes],
@@ -80,4 +157,4 @@ def _describe(job: Job, as_json: bool) -> None:
         print_json(facts)
         return
     for name, fact in facts.items():
-        stdout.print(f"{name}: {fact}", markup=False)
+        stdout.print(f"{name}: {'unknown' if fact is None else fact}", markup=False)

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
-from afitrt.errors import UsageError
+from afitrt.errors import ArtefactError, UsageError
+from afitrt.models.gmfss import GMFSS
 from afitrt.models.protocol import Interpolator, Memory
+from afitrt.models.rife import RIFE, RIFE48
+from afitrt.models.staged import Manifest, Staged
 from afitrt.options import ModelOptions
 
+if TYPE_CHECKING:
+    from afitrt.models.explaining import StageCost
+    from afitrt.runtimes.tensorrt.memory import DevicePlan
+
+MANIFESTS = {manifest.name: manifest for manifest in (GMFSS, RIFE, RIFE48)}
+
 Say = Callable[[str], None]
+Advance = Callable[[str, float], None]
+
+
+def _silent(_stage: str, _share: float) -> None:
+    """Nobody listens."""
 
 
 def memory(options: ModelOptions, width: int, height: int) -> Memory:
@@ -20,57 +35,94 @@ def memory(options: ModelOptions, width: int, height: int) -> Memory:
         from afitrt.models.blend import memory as blend_memory
 
         return blend_memory(width, height)
-    from afitrt.models import gmfss
-
-    return gmfss.memory(gmfss.geometry(width, height, options.scale))
+    manifest = MANIFESTS[options.model]
+    return manifest.memory(manifest.geometry(width, height, options.scale))
 
 
 def advice(options: ModelOptions, width: int, height: int) -> list[str]:
     """What a user should know about this model at this size, one line each."""
-    from afitrt.models import gmfss
-
-    if options.model != "gmfss" or not gmfss.small(gmfss.geometry(width, height, options.scale)):
+    if options.model == "blend":
         return []
-    better = "--scale 2.0" if options.scale == 1 else "--scale 1.0"
-    remedy = f", or try {better}" if options.scale <= 1 else ""
-    return [f"{width}x{height} is small for gmfss at scale {options.scale:g}: motion may wobble; enlarge it{remedy}"]
+    return MANIFESTS[options.model].advice(width, height, options.scale)
 
 
-def prepare(options: ModelOptions, width: int, height: int, say: Say) -> list[Path]:
-    """Makes every stage of a model ready for one size; returns their files. Raises UsageError, ArtefactError."""
-    from afitrt.models import gmfss
-    from afitrt.runtimes.onnx import prepare as prepare_stage
+def prepare(
+    options: ModelOptions, width: int, height: int, say: Say, targets: Sequence[str] = (), advance: Advance = _silent
+) -> list[Path]:
+    """Makes every stage of a model ready for one size; returns their files. Raises UsageError, ArtefactError.
 
+    targets: GPU architectures, for the TensorRT runtimes. advance is told how much of which stage is built.
+    """
     if options.model == "blend":
         raise UsageError("--model blend", "a model with a network", "--model gmfss")
-    _ensure_weights(options.weights, say)
-    size = gmfss.geometry(width, height, options.scale)
-    return [prepare_stage(options, stage, size, say) for stage in gmfss.STAGES]
+    manifest = MANIFESTS[options.model]
+    _ensure_weights(manifest, options.weights, say)
+    size = manifest.geometry(width, height, options.scale)
+    if options.runtime == "onnx":
+        from afitrt.runtimes.onnx import prepare as prepare_stage
+
+        return [prepare_stage(options, stage, size, say) for stage in manifest.stages]
+    from afitrt.runtimes import tensorrt
+
+    wanted = (options.weights, options.precision)
+    return [
+        tensorrt.ensure_engine(options.runtime, options.model, stage, size, *wanted, target, advance)
+        for target in targets
+        for stage in manifest.stages
+    ]
+
+
+def explained(
+    options: ModelOptions, width: int, height: int, paths: list[Path]
+) -> tuple[list[StageCost], DevicePlan]:
+    """What prepared stages cost, and the GPU memory that they and the pictures of n-forward 2 take."""
+    from afitrt.models import explaining
+    from afitrt.runtimes.tensorrt import memory as memory_plan
+
+    manifest = MANIFESTS[options.model]
+    size = manifest.geometry(width, height, options.scale)
+    costs = explaining.explain(manifest, options, size, paths)
+    return costs, explaining.device_plan(options, size, costs, memory_plan.LIVE)
 
 
 def make(options: ModelOptions, width: int, height: int, dtype: npt.DTypeLike, say: Say) -> Interpolator:
     """An interpolator for pictures of width x height that downloads as dtype (uint8 or uint16; float32 for stills).
 
-    `say` is told in one line what had to be made on the way (weights, stages of this size).
+    `say` is told in one line what had to be made on the way (weights, stages of this size). Raises ArtefactError.
     """
     if options.model == "blend":
         from afitrt.models.blend import Blend
 
         return Blend(width, height, dtype)
-    from afitrt.models.gmfss import Gmfss
     from afitrt.runtimes.onnx import OnnxRuntime
 
-    _ensure_weights(options.weights, say)
+    manifest = MANIFESTS[options.model]
+    _ensure_weights(manifest, options.weights, say)
     runtime = OnnxRuntime(options, say)
     try:
-        return Gmfss(runtime, width, height, options.scale, dtype)
+        return Staged(manifest, runtime, width, height, options.scale, dtype)
     except BaseException:
         runtime.close()
         raise
 
 
-def _ensure_weights(name: str, say: Say) -> None:
-    from afitrt import weights
+def _ensure_weights(manifest: Manifest, name: str, say: Say) -> None:
+    """Fetches the published set where that is what is missing. Raises ArtefactError where the model cannot use it."""
+    from afitrt import build, weights
 
-    if name == ModelOptions.weights and name not in {each.name for each in weights.available()}:
+    sets = {each.name: each for each in weights.available()}
+    if manifest.published and name == ModelOptions.weights and name not in sets:
         weights.fetch(say)
+        return
+    library = build.committed()
+    needed = {network for stage in build.STAGES[manifest.name].values() for network in stage.networks(library)}
+    if name in sets and (sets[name].problem or needed <= sets[name].networks.keys()):
+        return
+    fit = [each.name for each in sets.values() if needed <= each.networks.keys()]
+    listed = ", ".join(sorted(needed))
+    own = "afitrt weights import FILE --name mine, then --weights mine"
+    raise ArtefactError(
+        f"--weights {name} have no {listed}" if name in sets else f"there are no weights {name}",
+        f"weights of {listed} for --model {manifest.name}" + (f", as {', '.join(fit)}" if fit else ""),
+        f"--weights {fit[0]}" if fit else "leave --weights out" if manifest.published else own,
+    )

@@ -1,7 +1,7 @@
 """Reads and writes video files: exact probing, pictures through ffmpeg pipes, every other track copied.
 
-    info = probe(path)                              facts, and the exact time of every frame
-    with Reader(info) as frames: ...                pictures as arrays
+    info = probe_source(path)                       facts, and the exact time of every frame
+    with open_reader(info) as frames: ...           pictures as arrays
     encode, notes = choose_encoding(info, EncodeOptions(), container_of(out), find().encoders)
     with Writer(part, info, rate, encode) as w:     pictures into one video stream
         w.write(frame)
@@ -12,18 +12,29 @@ PyAV and ffmpeg-python are imported by the functions that use them, not by this 
 
 from __future__ import annotations
 
-from afitrt.video.encoders import choose_encoding, encoder_name
+from afitrt.video.encoders import PNG, Y4M, choose_encoding, encoder_name
 from afitrt.video.ffmpeg import Ffmpeg, find
 from afitrt.video.mux import aside, mux
+from afitrt.video.numbered import DEFAULT_NAME, numbered
+from afitrt.video.pictures import PictureReader
+from afitrt.video.pipes import STDIO
+from afitrt.video.pngs import PngWriter
 from afitrt.video.probe import probe
 from afitrt.video.read import Reader
+from afitrt.video.sources import open_reader, probe_source
 from afitrt.video.timeline import Normalised, normalise
 from afitrt.video.tracks import Track, choose_tracks, container_of, default_output, list_tracks
-from afitrt.video.write import Writer, count_packets, picture_type, try_encoder
+from afitrt.video.write import Writer, count_packets, doubtful, picture_type, try_encoder
 
 __all__ = [
+    "DEFAULT_NAME",
+    "PNG",
+    "STDIO",
+    "Y4M",
     "Ffmpeg",
     "Normalised",
+    "PictureReader",
+    "PngWriter",
     "Reader",
     "Track",
     "Writer",
@@ -33,12 +44,16 @@ __all__ = [
     "container_of",
     "count_packets",
     "default_output",
+    "doubtful",
     "encoder_name",
     "find",
     "list_tracks",
     "mux",
     "normalise",
+    "numbered",
+    "open_reader",
     "picture_type",
     "probe",
+    "probe_source",
     "try_encoder",
 ]

@@ -12,6 +12,7 @@ from afitrt.options import EncodeOptions
 from afitrt.video.colour import PixelFormat, pixel_format
 
 MATROSKA, MP4, MOV = "matroska", "mp4", "mov"
+PNG, Y4M = "png", "yuv4mpegpipe"
 ALL = (MATROSKA, MP4, MOV)
 # Below this FFV1 finds no slices for subsampled chroma.
 TINY = 16
@@ -84,6 +85,13 @@ ENCODERS: MappingProxyType[str, Encoder] = MappingProxyType(
         "av1_nvenc": _row(_NVENC, pix_fmts=("p010le", "yuv420p"), quality="cq", preset="p6", minimum=192),
     }
 )
+# What is written without compression or without loss; here the destination decides, and 8 bit sources stay so.
+PLAIN: MappingProxyType[str, Encoder] = MappingProxyType(
+    {
+        PNG: _row({}, pix_fmts=("rgb24", "rgb48le"), quality="", containers=(PNG,), odd=True, depth=8),
+        Y4M: _row({}, pix_fmts=_planar("420 422 444", (8, 10)), quality="", containers=(Y4M,), odd=True, depth=8),
+    }
+)
 ALIASES = MappingProxyType(
     {"x265": "libx265", "hevc": "libx265", "x264": "libx264", "h264": "libx264", "svtav1": "libsvtav1"}
     | {"av1": "libsvtav1", "prores": "prores_ks"}
@@ -106,7 +114,11 @@ def choose_encoding(
     absent, UsageError for a pixel format that cannot hold the picture, OutputError for a container that cannot
     hold the encoder's stream.
     """
+    if container in PLAIN:
+        return _choose_plain(info, encode, container)
     name = encoder_name(encode.codec)
+    if name == PNG:
+        raise OutputError(f"--codec png into {container}", "a folder or pattern of pictures", "name the output out/")
     if name not in ENCODERS or name not in present:
         there = [each for each in ENCODERS if each in present]
         raise MissingToolError(
@@ -133,8 +145,29 @@ def choose_encoding(
     return replace(encode, codec=name, preset=encode.preset or encoder.preset, pix_fmt=chosen), notes
 
 
+def _choose_plain(info: VideoInfo, encode: EncodeOptions, container: str) -> tuple[EncodeOptions, list[str]]:
+    """The same for PNG and y4m, for which there is one codec and nothing to set but the pixel format."""
+    if encode.codec not in (EncodeOptions.codec, container):
+        what = "a pipe is y4m" if container == Y4M else "pictures are PNG"
+        raise UsageError(f"--codec {encode.codec}, but {what}", "no codec at all", "leave --codec out")
+    notes = [] if encode.preset is None else [f"--preset {encode.preset} means nothing here"]
+    if encode.pix_fmt:
+        _check_pix_fmt(info, container, encode.pix_fmt)
+        chosen = encode.pix_fmt
+    elif container == PNG:
+        chosen = "rgb48le" if info.depth > 8 else "rgb24"
+    else:
+        chosen, said = _choose_pix_fmt(info, container)
+        notes += said
+    return replace(encode, codec=container, preset=None, pix_fmt=chosen), notes
+
+
+def _row_of(name: str) -> Encoder:
+    return PLAIN[name] if name in PLAIN else ENCODERS[name]
+
+
 def _check_pix_fmt(info: VideoInfo, name: str, wanted: str) -> None:
-    encoder = ENCODERS[name]
+    encoder = _row_of(name)
     if wanted not in encoder.pix_fmts:
         raise UsageError(
             f"--pix-fmt {wanted} with {name}",
@@ -155,7 +188,7 @@ def _holds(encoder: Encoder, pixels: PixelFormat, info: VideoInfo) -> bool:
 
 def _choose_pix_fmt(info: VideoInfo, name: str) -> tuple[str, list[str]]:
     """The encoder's format nearest to the source, and what differs from it."""
-    encoder, source = ENCODERS[name], pixel_format(info.pix_fmt)
+    encoder, source = _row_of(name), pixel_format(info.pix_fmt)
     if name == "ffv1" and source.rgb:
         deep = next((bits for bits in (10, 12, 14) if bits >= source.depth), 16)
         return ("bgr0" if source.depth <= 8 else f"gbrp{deep}le"), []
@@ -163,7 +196,7 @@ def _choose_pix_fmt(info: VideoInfo, name: str) -> tuple[str, list[str]]:
     notes = []
     if name == "ffv1" and min(info.width, info.height) < TINY:
         wanted = "444"
-    elif wanted != "444" and not pixel_format(f"yuv{wanted}p").divides(info.width, info.height):
+    elif name != Y4M and wanted != "444" and not pixel_format(f"yuv{wanted}p").divides(info.width, info.height):
         wanted = "444"
         if not encoder.odd:
             notes.append(f"{info.width}x{info.height} is odd: written as 4:4:4, which 4:2:0 cannot hold")
@@ -183,12 +216,15 @@ def _choose_pix_fmt(info: VideoInfo, name: str) -> tuple[str, list[str]]:
     if bits < source.depth and not source.rgb:
         notes.append(f"{source.depth} bits become {bits}")
     if source.rgb:
-        notes.append(f"RGB becomes {best.name}; --codec ffv1 keeps it, --pix-fmt yuv444p10le keeps its sharp colours")
+        kept = "" if name in PLAIN else "--codec ffv1 keeps it, "
+        notes.append(f"RGB becomes {best.name}; {kept}--pix-fmt yuv444p10le keeps its sharp colours")
     return best.name, notes
 
 
 def encoder_arguments(encode: EncodeOptions) -> dict[str, str]:
     """ffmpeg's output options for a resolved choice; ProRes takes its profile from the chroma."""
+    if encode.codec == Y4M:
+        return {"c:v": "wrapped_avframe", "pix_fmt": str(encode.pix_fmt), "strict": "-1"}
     encoder = ENCODERS[encode.codec]
     arguments = {"c:v": encode.codec, "pix_fmt": str(encode.pix_fmt), **encoder.arguments}
     if encoder.quality:

@@ -98,16 +98,17 @@ def command(output: Any) -> list[str]:
 class Child:
     """A running ffmpeg. Its stderr is drained by a thread; leaving the `with` block kills it if it still runs.
 
-    It gets a session of its own, so that Ctrl-C reaches afitrt only, which then decides how to end it.
+    It gets a session of its own, so that Ctrl-C reaches afitrt only, which then decides how to end it. stdout: True
+    for a pipe, None for our own.
     """
 
-    def __init__(self, command: list[str], *, stdin: bool = False, stdout: bool = False) -> None:
+    def __init__(self, command: list[str], *, stdin: bool = False, stdout: bool | None = False) -> None:
         quiet: Mapping[str, str] = {**os.environ, "SVT_LOG": "1", "AV_LOG_FORCE_NOCOLOR": "1"}
         try:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+                stdout={True: subprocess.PIPE, False: subprocess.DEVNULL, None: None}[stdout],
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
@@ -160,6 +161,10 @@ class Child:
             if pipe is not None:
                 pipe.close()
         return code
+
+    def end(self) -> None:
+        """Ends ffmpeg at once and does not wait; for a thread other than the one that does."""
+        self._process.kill()
 
     def kill(self) -> None:
         """Ends ffmpeg at once; what it wrote so far stays."""

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -76,6 +76,8 @@ def mux(
     what was converted or left out. Written aside, counted, then renamed. Raises OutputError or RetryError.
     """
     container = container_of(out)
+    if info.alone:  # Then the video written is all there is to copy.
+        info, span = replace(info, path=video_file, stream=0, end=0, pts=info.pts[:0]), None
     tracks, notes = choose_tracks(list_tracks(info.path), container)
     with TemporaryDirectory(prefix="afitrt-") as folder, aside(out) as hidden:
         attached = _extract(info.path, tracks, Path(folder)) if container == MATROSKA else []

@@ -16,6 +16,7 @@ from afitrt.errors import InputError, RenderError
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.video.colour import to_rgb
 from afitrt.video.ffmpeg import Child, command, ending, readable_path
+from afitrt.video.pipes import Pump
 from afitrt.video.timeline import normalise
 
 # Of what ffmpeg calls errors, those that mean lost or wrong pictures.
@@ -27,22 +28,25 @@ class Reader:
 
     uint8 from sources of 8 bits, else uint16. Frame k is the k-th picture that ffmpeg hands out; it has pts
     info.pts[k], or k/rate where a rate is given: then ffmpeg's fps filter repeats and drops frames.
-    span: half-open range [a, b) of frame numbers (after the fps filter); those before a are decoded and dropped.
+    span: half-open range [a, b) of frame numbers (after the fps filter); those before a are decoded and dropped;
+    b None is the end. Of y4m on standard input the header has been taken and everything after it is read.
 
     A context manager; leaving it early ends ffmpeg. Iterate once. Raises RenderError when ffmpeg is killed from
     outside and InputError when nothing decodes; of a damaged source all comes out that decodes, and
     `complete` is False afterwards.
     """
 
-    def __init__(self, info: VideoInfo, span: tuple[int, int] | None = None, rate: Fraction | None = None) -> None:
+    def __init__(
+        self, info: VideoInfo, span: tuple[int, int | None] | None = None, rate: Fraction | None = None
+    ) -> None:
         self.info = info
+        self._pump = Pump(info) if info.piped else None
         self._command = command(_output(info, span, rate))
         self._shape = (info.height, info.width, 3)
         self._dtype: type[np.uint8] | type[np.uint16] = np.uint8 if info.depth <= 8 else np.uint16
-        total = info.frames if rate is None else normalise(info, rate).info.frames
-        self._first, end = span or (0, total)
-        self.expected = max(0, min(end, total) - self._first)
-        """Frames that the packets promise."""
+        self._first, end = span or (0, None)
+        self.expected = None if info.piped else _promised(info, self._first, end, rate)
+        """Frames that the packets promise; None of a pipe."""
         self._tolerance = 0 if rate is None else 1
         self.frames = 0
         """Frames handed out so far."""
@@ -52,7 +56,9 @@ class Reader:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._child = self._stack.enter_context(Child(self._command, stdout=True))
+        self._child = self._stack.enter_context(Child(self._command, stdin=self._pump is not None, stdout=True))
+        if self._pump is not None:
+            self._pump.start(self._child.stdin)
         return self
 
     def __exit__(
@@ -60,17 +66,23 @@ class Reader:
     ) -> None:
         self._stack.close()
 
+    def stop(self) -> None:
+        """Ends the iteration from another thread, even while nothing arrives."""
+        if self._child is not None:
+            self._child.end()
+
     @property
     def errors(self) -> tuple[str, ...]:
         """Last lines of ffmpeg's error log; a harmless complaint may be among them."""
-        return self._child.errors if self._child else ()
+        told = self._child.errors if self._child else ()
+        return (*told, self._pump.damage) if self._pump and self._pump.damage else told
 
     @property
     def complete(self) -> bool:
         """All promised frames came out of a file that showed no sign of damage; known after the last frame."""
-        counted = abs(self.frames - self.expected) <= self._tolerance
-        marred = self.info.damage or any(DAMAGE.search(line) for line in self.errors)
-        return counted and self.exit_code == 0 and not marred
+        counted = self.expected is None or abs(self.frames - self.expected) <= self._tolerance
+        damage = self._pump.damage if self._pump else self.info.damage
+        return counted and self.exit_code == 0 and not damage and not any(map(DAMAGE.search, self.errors))
 
     def __iter__(self) -> Iterator[Pixels]:
         if self._child is None:
@@ -85,7 +97,11 @@ class Reader:
                 "ffmpeg to read to the end",
                 "run the command again; if it repeats, the machine may be out of memory",
             )
-        if self.frames == 0 and self.expected > 0 and self._first == 0:
+        if self.frames == 0 and self.expected is None:
+            raise InputError(
+                "no frame arrived on standard input", f"frames up to number {self._first} at least", "see --start"
+            )
+        if self.frames == 0 and self.expected and self._first == 0:
             raise InputError(
                 f"no frame of {self.info.path} decodes: ffmpeg {ending(self.exit_code, self.errors)}",
                 f"{self.expected} frames",
@@ -105,19 +121,30 @@ class Reader:
         return frame
 
 
-def _output(info: VideoInfo, span: tuple[int, int] | None, rate: Fraction | None) -> Any:
-    """The ffmpeg-python node that writes raw pictures to stdout."""
-    import ffmpeg
+def _promised(info: VideoInfo, first: int, end: int | None, rate: Fraction | None) -> int:
+    total = info.frames if rate is None else normalise(info, rate).info.frames
+    return max(0, (total if end is None else min(end, total)) - first)
 
+
+def _output(info: VideoInfo, span: tuple[int, int | None] | None, rate: Fraction | None) -> Any:
+    """The ffmpeg-python node that writes raw pictures to stdout."""
     filters = [] if rate is None else ["setpts=PTS-STARTPTS", f"fps=fps={rate}"]
     if span is not None:
-        filters.append(f"trim=start_frame={span[0]}:end_frame={span[1]}")
+        filters.append(f"trim=start_frame={span[0]}" + ("" if span[1] is None else f":end_frame={span[1]}"))
     filters += to_rgb(info)
-    source = ffmpeg.input(readable_path(info.path), noautorotate=None)
-    return source[str(info.stream)].output(
+    return _input(info)[str(info.stream)].output(
         "pipe:1",
         f="rawvideo",
         pix_fmt="rgb24" if info.depth <= 8 else "rgb48le",
         fps_mode="passthrough",
         vf=",".join(filters),
     )
+
+
+def _input(info: VideoInfo) -> Any:
+    import ffmpeg
+
+    if not info.piped:
+        return ffmpeg.input(readable_path(info.path), noautorotate=None)
+    size = (info.width, info.height)
+    return ffmpeg.input("pipe:0", f="rawvideo", pix_fmt=info.pix_fmt, video_size=size, framerate=str(info.rate))

@@ -164,15 +164,19 @@ def normalise(info: VideoInfo, rate: Fraction) -> Normalised:
     The rule of the fps filter: a frame begins at the output whose time is nearest to its own (halves up), and
     stays until the next one begins. Of a constant source at its own rate nothing is repeated or dropped.
     """
-    if info.constant and rate == info.rate:
-        starts = np.arange(info.frames + 1, dtype=object)
-    else:
-        ticks = info.time_base * rate
-        since = np.append(info.pts, info.end).astype(object) - int(info.pts[0])
-        starts = (since * (2 * ticks.numerator) + ticks.denominator) // (2 * ticks.denominator)
-    shown = np.diff(starts)
-    count = max(1, int(starts[-1]))
+    shown = repeats(info, rate)
+    count = max(1, sum(shown))
     regular = replace(
         info, rate=rate, time_base=1 / rate, pts=np.arange(count, dtype=np.int64), end=count, constant=True
     )
-    return Normalised(regular, int(sum(n - 1 for n in shown if n > 1)), int(sum(n == 0 for n in shown)))
+    return Normalised(regular, sum(n - 1 for n in shown if n > 1), sum(n == 0 for n in shown))
+
+
+def repeats(info: VideoInfo, rate: Fraction) -> list[int]:
+    """How often each frame is shown by the same rule: 0 where it is dropped."""
+    if info.constant and rate == info.rate:
+        return [1] * info.frames
+    ticks = info.time_base * rate
+    since = np.append(info.pts, info.end).astype(object) - int(info.pts[0])
+    starts = (since * (2 * ticks.numerator) + ticks.denominator) // (2 * ticks.denominator)
+    return [int(each) for each in np.diff(starts)]

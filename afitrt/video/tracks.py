@@ -9,7 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 from afitrt.errors import InputError, OutputError
-from afitrt.video.encoders import MATROSKA, MOV, MP4
+from afitrt.video.encoders import MATROSKA, MOV, MP4, PNG, Y4M
+from afitrt.video.numbered import DEFAULT_NAME, numbered
+from afitrt.video.pipes import STDIO
 
 CONTAINERS = MappingProxyType({".mkv": MATROSKA, ".mp4": MP4, ".m4v": MP4, ".mov": MOV})
 
@@ -51,7 +53,16 @@ class Track:
 
 
 def container_of(out: Path) -> str:
-    """ffmpeg's name of the container that a file name stands for. Raises OutputError for one that is not offered."""
+    """ffmpeg's name of the container that a file name stands for: PNG for a pattern, Y4M for `-`.
+
+    Raises OutputError for one that is not offered.
+    """
+    if out == STDIO:
+        return Y4M
+    if numbered(out):
+        if out.suffix.lower() != ".png":
+            raise OutputError(f"pictures named {out.name}", "PNG files", f"name them {DEFAULT_NAME}")
+        return PNG
     container = CONTAINERS.get(out.suffix.lower())
     if container is None:
         raise OutputError(
@@ -63,7 +74,13 @@ def container_of(out: Path) -> str:
 
 
 def default_output(source: Path, rate_text: str) -> Path:
-    """Where the result goes when no name is given: beside the source, in.60fps.mkv for in.mp4 and "60"."""
+    """Where the result goes when no name is given: beside the source, in.60fps.mkv for in.mp4 and "60".
+
+    Of pictures it is beside their folder, with its name.
+    """
+    if numbered(source) or source.is_dir():
+        folder = source.parent.absolute() if numbered(source) else source.absolute()
+        return folder.parent / f"{folder.name or 'pictures'}.{rate_text}fps.mkv"
     return source.with_name(f"{source.stem}.{rate_text}fps.mkv")
 
 

@@ -17,8 +17,9 @@ from afitrt.errors import AfitrtError, MissingToolError, RenderError, RetryError
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.options import EncodeOptions
 from afitrt.video.colour import from_rgb, pixel_format, tagging, written_colour
-from afitrt.video.encoders import encoder_arguments
+from afitrt.video.encoders import ENCODERS, Y4M, encoder_arguments
 from afitrt.video.ffmpeg import Child, command, ending, readable_path
+from afitrt.video.pipes import STDIO
 
 FINISH_SECONDS = 120
 
@@ -27,7 +28,8 @@ class Writer:
     """Takes frames [height, width, 3] of uint8 or uint16, RGB over the full range, and encodes them at a constant rate.
 
     info: size, colour and sample aspect to write. encode: as resolved by `choose_encoding`. path: where to
-    write a Matroska file (its time stamps are rounded to milliseconds; mux restores them).
+    write a Matroska file (its time stamps are rounded to milliseconds; mux restores them), or `-` for y4m on
+    standard output, where BrokenPipeError says that nobody reads it any more.
 
     A context manager. Leaving it regularly finishes the file and counts its packets; RenderError when ffmpeg
     failed or a frame is missing, RetryError when the disk is full. Leaving it by an exception finishes the file
@@ -44,7 +46,7 @@ class Writer:
         self._child: Child | None = None
 
     def __enter__(self) -> Self:
-        self._child = Child(self._command, stdin=True)
+        self._child = Child(self._command, stdin=True, stdout=None if self.path == STDIO else False)
         return self
 
     def write(self, frame: Pixels) -> None:
@@ -61,8 +63,15 @@ class Writer:
             raise self._failure(self._child.wait()) from None
         self.frames += 1
 
-    def _failure(self, code: int) -> AfitrtError:
+    def stop(self) -> None:
+        """Ends ffmpeg from another thread, even while nobody reads what it writes."""
+        if self._child is not None:
+            self._child.end()
+
+    def _failure(self, code: int) -> AfitrtError | BrokenPipeError:
         errors = self._child.errors if self._child else ()
+        if self.path == STDIO and any("Broken pipe" in line for line in errors):
+            return BrokenPipeError()
         found = f"ffmpeg, writing {self.path.name} after {self.frames} frames, {ending(code, errors)}"
         if any("No space left on device" in line for line in errors):
             hint = f"free space in {self.path.parent}, then run the command again"
@@ -81,7 +90,7 @@ class Writer:
             code = child.wait()
             if code != 0:
                 raise self._failure(code)
-        if (counted := count_packets(self.path)) != self.frames:
+        if self.path != STDIO and (counted := count_packets(self.path)) != self.frames:
             raise RenderError(
                 f"{self.path.name} holds {counted} frames",
                 f"the {self.frames} that were written",
@@ -126,7 +135,10 @@ def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, 
         "vf": ",".join(filters),
         "fps_mode": "passthrough",
     }
-    return source.output(readable_path(path), f="matroska", **options)
+    if path == STDIO:
+        return source.output("pipe:1", f=Y4M, **options)
+    # Short clusters, so that a killed ffmpeg leaves all but the last half second.
+    return source.output(readable_path(path), f="matroska", cluster_time_limit=500, flush_packets=1, **options)
 
 
 def count_packets(path: Path) -> int:
@@ -140,6 +152,13 @@ def count_packets(path: Path) -> int:
         return 0
 
 
+def doubtful(wanted: EncodeOptions, resolved: EncodeOptions) -> bool:
+    """Is a trial worth its while: does hardware encode, or did somebody set what the encoder may refuse?"""
+    if resolved.codec not in ENCODERS:
+        return False
+    return resolved.codec.endswith("_nvenc") or wanted != EncodeOptions(wanted.codec)
+
+
 def try_encoder(info: VideoInfo, rate: Fraction, encode: EncodeOptions) -> None:
     """Encodes one black picture of this size, so that an encoder that cannot work here says so before the work.
 
@@ -151,8 +170,9 @@ def try_encoder(info: VideoInfo, rate: Fraction, encode: EncodeOptions) -> None:
             with Writer(Path(folder) / "trial.mkv", info, rate, encode) as writer:
                 writer.write(black)
         except RenderError as error:
+            usual = encode.preset in (None, ENCODERS[encode.codec].preset)
             raise MissingToolError(
                 f"{encode.codec} with {encode.pix_fmt} cannot encode {info.width}x{info.height} here: {error.found}",
                 "an encoder that works on this machine",
-                "--codec libx265",
+                "--codec libx265" if usual else f"another --preset than {encode.preset}, or --codec libx265",
             ) from error

@@ -1,22 +1,27 @@
 """The pieces that the stages of afitrt are joined from, each a sub-network with named inputs and outputs.
 
-The cuts follow the state dicts (one network each, GMFlow in two), so that every weight lies in one piece only,
-and the flow scale: resizing happens between pieces, hence nothing is exported per scale. What has no weights and
-no exporter troubles (means, resizes, concatenations) is written by afitrt.build.
+The cuts follow the state dicts (one network each, GMFlow and RIFE 4.8 in two), so that a model has every weight in
+one piece only, and the flow scale: GMFSS resizes between pieces, hence nothing of it is exported per scale. RIFE
+resizes inside, so its pieces are exported for each scale; at scale 1 `ifnet` is GMFSS's own. What has no weights
+and no exporter troubles (means, resizes, concatenations) is written by afitrt.build.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
+
+from afitrt.options import SCALES
 
 from .networks.feature import FeatureNet
 from .networks.gmflow import Backbone, Flow, GMFlow
 from .networks.grid import GridNet
 from .networks.ifnet import IFNet
 from .networks.metric import MetricNet
+from .networks.rife48 import FEATURES, Encode, Fuse, Rife48
 from .networks.splat import Splat
 
 
@@ -48,8 +53,20 @@ HALF = Input(3, 32)
 FLOW = Input(2, 32)
 QUARTER, EIGHTH = Input(128, 8), Input(128, 4)
 NUMBER = Input(1, 0)
+PLANES = 3 + FEATURES
 
-PIECES = {
+
+def _pair(name: str, channels: int, scale: float) -> dict[str, Input]:
+    """A tensor of either picture and the time, in a size that RIFE can halve often enough at this scale."""
+    both = Input(channels, int(32 / scale))
+    return {f"{name}_0": both, f"{name}_1": both, "t": NUMBER}
+
+
+def _fuse48(scale: float) -> nn.Module:
+    return Fuse(Rife48(scale))
+
+
+_GMFSS = {
     "feature": PieceSource("feature", FeatureNet, {"image": Input(3, 64)}, ("f1", "f2", "f3")),
     "backbone": PieceSource("flow", lambda: Backbone(GMFlow()), {"half": HALF}, ("b4", "b8")),
     "flow": PieceSource(
@@ -83,3 +100,13 @@ PIECES = {
         ("image",),
     ),
 }
+_RIFE = {
+    f"ifnet_{scale:g}": PieceSource("ifnet", partial(IFNet, scale), _pair("image", 3, scale), ("image",))
+    for scale in SCALES
+    if scale != 1
+}
+_RIFE48 = {"rife48_encode": PieceSource("rife48", lambda: Encode(Rife48()), {"image": Input(3, 2)}, ("planes",))} | {
+    f"rife48_fuse_{scale:g}": PieceSource("rife48", partial(_fuse48, scale), _pair("planes", PLANES, scale), ("image",))
+    for scale in SCALES
+}
+PIECES = _GMFSS | _RIFE | _RIFE48

@@ -7,24 +7,10 @@ reads the time, so what the times of a pair share is the features of its two pic
 import torch
 from torch import Tensor, nn
 
-from .ifnet import _Block as Block
+from .ifnet import Block, factors, shrink, shrunk
 from .layers import Size, resize, sample
 
-FACTORS = (8, 4, 2, 1)
 FEATURES = 4
-
-
-def shrunk(size: Size, factor: float) -> Size:
-    """(h, w) divided by `factor`, a power of two from 0.5 on; whole numbers throughout, symbolic ones too."""
-    height, width = size
-    if factor < 1:
-        return height * int(1 / factor), width * int(1 / factor)
-    return height // int(factor), width // int(factor)
-
-
-def shrink(image: Tensor, factor: float, size: Size) -> Tensor:
-    """`image` of `size` = (h, w) resized to 1 / factor of it."""
-    return image if factor == 1 else resize(image, shrunk(size, factor))
 
 
 class Rife48(nn.Module):
@@ -41,7 +27,7 @@ class Rife48(nn.Module):
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
-        self.factors = tuple(factor / scale for factor in FACTORS)
+        self.factors = factors(scale)
         self.encode = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ConvTranspose2d(16, FEATURES, 4, 2, 1))
         first = 2 * (3 + FEATURES) + 1
         self.block0 = Block(first, 192)

@@ -1,138 +1,47 @@
-"""Joins the rooms: one thread reads and finds scenes, the caller's thread renders, a third one encodes."""
+"""One run from source to output, told as events."""
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 
 from afitrt import estimate, models, video
-from afitrt.channel import Channel, ChannelClosed
-from afitrt.errors import AfitrtError, InterruptedRunError, OutputError, PartialInputError, RenderError
+from afitrt.errors import AfitrtError, InterruptedRunError, OutputError, PartialInputError
 from afitrt.events import Done, Note, Progress, SceneFound, Started, Tell, Warned
-from afitrt.frames import Pixels
+from afitrt.frames import VideoInfo
 from afitrt.models.protocol import Interpolator
 from afitrt.options import EncodeOptions, Job
+from afitrt.pipeline.outputs import Output, output_of
+from afitrt.pipeline.workers import Decoder, Encoder
 from afitrt.render import Decoded, render
-from afitrt.scenes import detector
-from afitrt.schedule import End, Frame
+from afitrt.schedule import End
 from afitrt.task import Task, resolve
 
 
-class Worker(threading.Thread):
-    """Runs `work` in a thread of its own; a failure is handed to `failed` there."""
-
-    def __init__(self, name: str, work: Callable[[], None], failed: Callable[[BaseException], None]) -> None:
-        super().__init__(name=f"afitrt-{name}")
-        self._work, self._failed = work, failed
-
-    def run(self) -> None:
-        """See threading.Thread."""
-        try:
-            self._work()
-        except ChannelClosed:
-            return
-        except BaseException as failure:
-            self._failed(failure)
-
-
-class Decoder:
-    """Reads a task's frames and marks cuts in a thread; iterating yields them and last an End."""
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self._channel: Channel[Decoded | End] = Channel(estimate.QUEUE_BYTES)
-        self.count = 0
-        self.damage: str | None = None
-        self._worker = Worker("decoder", self._decode, self._channel.finish)
-
-    def __enter__(self) -> Iterator[Decoded | End]:
-        self._worker.start()
-        return iter(self._channel)
-
-    def __exit__(self, *_: object) -> None:
-        self._channel.close()
-        self._worker.join()
-
-    def _decode(self) -> None:
-        task = self._task
-        scenes = detector(task.job.scenes, task.first)
-        rate = task.source_rate if task.normalised else None
-        with video.Reader(task.info, span=(task.first, task.last), rate=rate) as reader:
-            for pixels in reader:
-                frame = Frame(self.count / task.source_rate, scenes.judge(pixels).cut)
-                self._channel.put(Decoded(frame, pixels), pixels.nbytes)
-                self.count += 1
-        if not reader.complete:
-            errors = "; ".join(reader.errors[-2:]) or task.info.damage
-            self.damage = f"{self.count} of {task.frames} frames could be decoded" + (f" ({errors})" if errors else "")
-        self._channel.put(End(self.count / task.source_rate), 0)
-        self._channel.finish()
-
-
-class Encoder:
-    """Encodes pictures in a thread into a file of video alone."""
-
-    def __init__(self, task: Task, encode: EncodeOptions, path: Path) -> None:
-        self.path = path
-        self.count = 0
-        self._task, self._encode = task, encode
-        self._channel: Channel[Pixels] = Channel(estimate.QUEUE_BYTES)
-        self._failure: BaseException | None = None
-        self._worker = Worker("encoder", self._write, self._fail)
-        self._worker.start()
-
-    def put(self, pixels: Pixels) -> None:
-        """Hands a picture over; raises what ended the encoder, if something did."""
-        try:
-            self._channel.put(pixels, pixels.nbytes)
-        except ChannelClosed:
-            self._worker.join()
-            raise self._failure or RenderError(
-                "the encoder ended early", "an encoder that takes every picture", "the same command again"
-            ) from None
-        self.count += 1
-
-    def finish(self) -> None:
-        """Waits until everything handed over is in the file; raises what went wrong on the way."""
-        self._channel.finish()
-        self._worker.join()
-        if self._failure is not None:
-            raise self._failure
-
-    def _write(self) -> None:
-        with video.Writer(self.path, self._task.info, self._task.rate, self._encode) as writer:
-            for pixels in self._channel:
-                writer.write(pixels)
-
-    def _fail(self, failure: BaseException) -> None:
-        self._failure = failure
-        self._channel.close()
-
-
 def interpolate(job: Job, tell: Tell) -> Done:
-    """Runs a job from file to file; `tell` hears what happens, in the caller's thread.
+    """Runs a job from source to output; `tell` hears what happens, in the caller's thread.
 
-    A failure before the first picture leaves nothing behind. After it, what is finished is kept as
-    OUT.partial.mkv and the error's `kept` names it. A damaged source is rendered as far as it decodes; then
+    A failure before the first picture leaves nothing behind. After it, what is finished is kept (of a video as
+    OUT.partial.mkv) and the error's `kept` names it. A damaged source is rendered as far as it decodes; then
     PartialInputError is raised although the output is in its place.
     """
-    info = video.probe(job.source)
+    info = video.probe_source(job.source, job.rate)
     task = resolve(job, info)
     container = video.container_of(task.output)
     encode, notes = video.choose_encoding(info, job.encode, container, video.find().encoders)
-    notes += video.choose_tracks(video.list_tracks(info.path), container)[1]
+    notes += _tracks(info, container)
     needed = estimate.memory(
         models.memory(job.model, info.width, info.height), task.schedule, frame_bytes=info.width * info.height * 6
     )
     estimate.check_memory(needed, f"{info.width}x{info.height} with {job.model.model}")
-    warnings = [*task.warnings, *notes]
+    warnings = [*task.warnings, *notes, *models.advice(job.model, info.width, info.height)]
     for warning in warnings:
         tell(Warned(warning))
+    if video.doubtful(job.encode, encode):
+        video.try_encoder(info, task.rate, encode)
     dtype = video.picture_type(encode)
     interpolator = models.make(job.model, info.width, info.height, dtype, lambda text: tell(Note(text)))
     try:
@@ -141,13 +50,24 @@ def interpolate(job: Job, tell: Tell) -> Done:
         interpolator.close()
 
 
+def _tracks(info: VideoInfo, container: str) -> list[str]:
+    """What becomes of the tracks beside the video, in plain lines."""
+    if info.alone:
+        return []
+    tracks = video.list_tracks(info.path)
+    if container not in (video.PNG, video.Y4M):
+        return video.choose_tracks(tracks, container)[1]
+    others = [str(track) for track in tracks if track.index != info.stream]
+    return [f"left out, since the output holds pictures alone: {', '.join(others)}"] if others else []
+
+
 class Run:
     """One pass over a task's frames."""
 
     def __init__(self, task: Task, encode: EncodeOptions, interpolator: Interpolator, tell: Tell) -> None:
-        self._task, self._encode, self._interpolator, self._tell = task, encode, interpolator, tell
+        self._task, self._interpolator, self._tell = task, interpolator, tell
+        self._output: Output = output_of(task, encode)
         self._frames = self._scenes = self._interpolated = 0
-        self._aside = task.output.with_name(f".{task.output.name}.{os.getpid()}.video.mkv")
 
     def finished(self, memory: int, warnings: list[str]) -> Done:
         """The finished run; see interpolate. memory: estimated bytes. warnings: those told already."""
@@ -161,18 +81,18 @@ class Run:
                 outputs = self._encoded(chain(head, decoded))
             self._publish(outputs, decoder.count, warnings)
         except BaseException as failure:
-            kept = self._keep_partial()
+            kept = self._output.keep()
             if not kept:
                 _remove_folders(made)
             raise _with_kept(failure, kept) from failure
         finally:
-            self._aside.unlink(missing_ok=True)
+            self._output.close()
         done = self._done(outputs, time.monotonic() - began)
         self._tell(done)
         if decoder.damage:
             raise PartialInputError(
                 f"{self._task.info.path} is damaged: {decoder.damage}",
-                f"{self._task.frames} frames",
+                "a whole source" if self._task.frames is None else f"{self._task.frames} frames",
                 f"use {self._task.output} as it is, or a whole copy of the source",
             )
         return done
@@ -181,7 +101,7 @@ class Run:
         task = self._task
         seconds = None
         frames = [item.pixels for item in head if isinstance(item, Decoded)]
-        if len(frames) == 2:
+        if len(frames) == 2 and task.frames is not None:
             clock = estimate.time_pair(self._interpolator, frames[0], frames[1])
             seconds = estimate.seconds(clock, task.frames, task.schedule, task.rate / task.source_rate)
         self._tell(
@@ -189,7 +109,7 @@ class Run:
                 source=str(task.info.path),
                 output=str(task.output),
                 frames=task.frames,
-                outputs=task.outputs(task.frames),
+                outputs=None if task.frames is None else task.outputs(task.frames),
                 rate=str(task.rate),
                 n_forward=task.schedule.n_forward,
                 seconds=seconds,
@@ -207,14 +127,15 @@ class Run:
             yield item
 
     def _encoded(self, decoded: Iterable[Decoded | End]) -> int:
-        encoder = Encoder(self._task, self._encode, self._aside)
+        encoder = Encoder(self._output.writer)
         try:
             for rendered in render(self._watched(decoded), self._task.schedule, self._interpolator):
                 encoder.put(rendered.pixels)
                 self._interpolated += rendered.interpolated
                 self._tell(Progress(self._frames, encoder.count, self._scenes))
         except BaseException:
-            with suppress(AfitrtError):
+            self._output.give_up()
+            with suppress(AfitrtError, BrokenPipeError):
                 encoder.finish()
             raise
         encoder.finish()
@@ -226,19 +147,9 @@ class Run:
             raise AfitrtError(
                 f"{outputs} pictures were made of {frames} frames", f"{expected}", "report this command as a defect"
             )
-        for note in video.mux(self._aside, self._task.info, self._task.output, self._task.rate, self._task.span):
+        for note in self._output.publish():
             if note not in warnings:
                 self._tell(Warned(note))
-
-    def _keep_partial(self) -> str | None:
-        if not self._aside.exists() or not (count := video.count_packets(self._aside)):
-            return None
-        partial = self._task.output.with_name(f"{self._task.output.stem}.partial.mkv")
-        try:
-            video.mux(self._aside, self._task.info, partial, self._task.rate, self._task.span)
-        except AfitrtError:
-            self._aside.replace(partial)
-        return f"{partial} ({count} pictures)"
 
     def _done(self, outputs: int, seconds: float) -> Done:
         clock = self._interpolator.clock

@@ -1,0 +1,134 @@
+"""Networks made of stages: some run once for a picture, some once for a pair, the rest once for each time.
+
+A network is a manifest of stage names; what each stage takes and gives is `afitrt.build.STAGES`, by tensor name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from afitrt.frames import Geometry, Pixels, from_planar, padded, to_planar
+from afitrt.models.protocol import Memory, StageClock
+from afitrt.runtimes.protocol import Runtime, Tensor
+
+
+def _no_advice(width: int, height: int, scale: float) -> list[str]:
+    return []
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A network as the rooms above need it.
+
+    of_picture, of_pair, of_time: its stages, in the order they run in. multiple(scale): padded sides are whole
+    multiples of this many pixels, so that windows and pyramids divide evenly. memory(geometry): an upper bound on
+    ONNX Runtime in float32. advice(width, height, scale): what a user should know at this size, one line each.
+    published: whether the default weights hold its networks; otherwise they are imported.
+    """
+
+    name: str
+    of_picture: tuple[str, ...]
+    of_pair: tuple[str, ...]
+    of_time: tuple[str, ...]
+    multiple: Callable[[float], int]
+    memory: Callable[[Geometry], Memory]
+    advice: Callable[[int, int, float], list[str]] = _no_advice
+    published: bool = True
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """All stages."""
+        return (*self.of_picture, *self.of_pair, *self.of_time)
+
+    def geometry(self, width: int, height: int, scale: float) -> Geometry:
+        """Padded geometry of a picture."""
+        return padded(width, height, self.multiple(scale), scale)
+
+
+@dataclass
+class Encoded:
+    """A padded picture on the device; features are empty until it first takes part in a pair."""
+
+    image: Tensor
+    features: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Staged:
+    """See Interpolator. Pictures are padded to the network's multiple; only outputs are cropped and rounded.
+
+    The last stage of a time gives the picture, as `image`.
+    """
+
+    def __init__(
+        self, manifest: Manifest, runtime: Runtime, width: int, height: int, scale: float, dtype: npt.DTypeLike
+    ) -> None:
+        self._manifest, self._runtime = manifest, runtime
+        self._width, self._height = width, height
+        self._dtype = np.dtype(dtype)
+        self._geometry = manifest.geometry(width, height, scale)
+        self._stages = {name: runtime.stage(name, self._geometry) for name in manifest.stages}
+        self.clock = StageClock()
+
+    def upload(self, frame: Pixels) -> Encoded:
+        """See Interpolator."""
+        return Encoded(self._runtime.to_device(to_planar(frame, self._geometry)))
+
+    def between(self, left: Encoded, right: Encoded, times: Sequence[Fraction]) -> list[Encoded]:
+        """See Interpolator."""
+        pair = {
+            f"{name}_{side}": tensor
+            for side, picture in enumerate((left, right))
+            for name, tensor in self._encoded(picture).items()
+        }
+        motion = self._run(self._manifest.of_pair, pair)
+        pictures = [self._at(t, pair | motion) for t in times]
+        self._free(motion)
+        return pictures
+
+    def download(self, picture: Encoded) -> Pixels:
+        """See Interpolator."""
+        planar = self._runtime.to_host(picture.image)
+        return from_planar(planar, self._width, self._height, self._dtype)
+
+    def release(self, picture: Encoded) -> None:
+        """See Interpolator."""
+        self._runtime.release(picture.image)
+        self._free(picture.features)
+        picture.features = {}
+
+    def close(self) -> None:
+        """See Interpolator."""
+        self._stages.clear()
+        self._runtime.close()
+
+    def _encoded(self, picture: Encoded) -> dict[str, Tensor]:
+        image = {"image": picture.image}
+        if not picture.features:
+            picture.features = self._run(self._manifest.of_picture, image)
+        return image | picture.features
+
+    def _at(self, t: Fraction, known: dict[str, Tensor]) -> Encoded:
+        at = self._runtime.to_device(np.full((1, 1, 1, 1), float(t), np.float32))
+        made = self._run(self._manifest.of_time, known | {"t": at})
+        image = made.pop("image")
+        self._free(made | {"t": at})
+        return Encoded(image)
+
+    def _run(self, stages: Sequence[str], known: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the stages make of what is known and of each other's results."""
+        made: dict[str, Tensor] = {}
+        for name in stages:
+            run = self._stages[name]
+            given = {each: made[each] if each in made else known[each] for each in run.inputs}
+            with self.clock.timed(name):
+                made |= run(**given)
+        return made
+
+    def _free(self, tensors: dict[str, Tensor]) -> None:
+        for tensor in tensors.values():
+            self._runtime.release(tensor)

@@ -1,0 +1,109 @@
+"""The two threads beside the caller's: one reads frames and finds scenes, one writes pictures."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from afitrt import estimate, video
+from afitrt.channel import Channel, ChannelClosed
+from afitrt.errors import RenderError
+from afitrt.frames import Pixels
+from afitrt.render import Decoded
+from afitrt.scenes import detector
+from afitrt.schedule import End, Frame
+from afitrt.task import Task
+
+
+class Worker(threading.Thread):
+    """Runs `work` in a thread of its own; a failure is handed to `failed` there."""
+
+    def __init__(self, name: str, work: Callable[[], None], failed: Callable[[BaseException], None]) -> None:
+        super().__init__(name=f"afitrt-{name}")
+        self._work, self._failed = work, failed
+
+    def run(self) -> None:
+        """See threading.Thread."""
+        try:
+            self._work()
+        except ChannelClosed:
+            return
+        except BaseException as failure:
+            self._failed(failure)
+
+
+class Decoder:
+    """Reads a task's frames and marks cuts in a thread; iterating yields them and last an End."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._channel: Channel[Decoded | End] = Channel(estimate.QUEUE_BYTES)
+        self._reader = video.open_reader(
+            task.info, span=(task.first, task.last), rate=task.source_rate if task.normalised else None
+        )
+        self.count = 0
+        self.damage: str | None = None
+        self._worker = Worker("decoder", self._decode, self._channel.finish)
+
+    def __enter__(self) -> Iterator[Decoded | End]:
+        self._worker.start()
+        return iter(self._channel)
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+        self._reader.stop()
+        self._worker.join()
+
+    def _decode(self) -> None:
+        task = self._task
+        scenes = detector(task.job.scenes, task.first)
+        with self._reader as reader:
+            for pixels in reader:
+                frame = Frame(self.count / task.source_rate, scenes.judge(pixels).cut)
+                self._channel.put(Decoded(frame, pixels), pixels.nbytes)
+                self.count += 1
+        if not reader.complete:
+            errors = "; ".join(reader.errors[-2:]) or task.info.damage
+            found = f"{self.count} frames" if task.frames is None else f"{self.count} of {task.frames} frames"
+            self.damage = f"{found} could be decoded" + (f" ({errors})" if errors else "")
+        self._channel.put(End(self.count / task.source_rate), 0)
+        self._channel.finish()
+
+
+class Encoder:
+    """Hands pictures to a writer in a thread."""
+
+    def __init__(self, writer: video.Writer | video.PngWriter) -> None:
+        self.count = 0
+        self._writer = writer
+        self._channel: Channel[Pixels] = Channel(estimate.QUEUE_BYTES)
+        self._failure: BaseException | None = None
+        self._worker = Worker("encoder", self._write, self._fail)
+        self._worker.start()
+
+    def put(self, pixels: Pixels) -> None:
+        """Hands a picture over; raises what ended the encoder, if something did."""
+        try:
+            self._channel.put(pixels, pixels.nbytes)
+        except ChannelClosed:
+            self._worker.join()
+            raise self._failure or RenderError(
+                "the encoder ended early", "an encoder that takes every picture", "the same command again"
+            ) from None
+        self.count += 1
+
+    def finish(self) -> None:
+        """Waits until everything handed over is written; raises what went wrong on the way."""
+        self._channel.finish()
+        self._worker.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _write(self) -> None:
+        with self._writer as writer:
+            for pixels in self._channel:
+                writer.write(pixels)
+
+    def _fail(self, failure: BaseException) -> None:
+        self._failure = failure
+        self._channel.close()

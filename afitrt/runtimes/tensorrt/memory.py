@@ -1,0 +1,92 @@
+"""Device memory of a model at a size, planned before anything is taken: how many tensors of which size at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from afitrt import build
+from afitrt.build import TensorSpec
+from afitrt.frames import Geometry
+from afitrt.runtimes.kernels import Splat
+
+PICTURE_STAGE = "encode"
+"""The stage whose results live as long as their picture; those of all others go once a pair or a time is done."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """Pictures alive at once: in all, and those of them that carry their encoded features."""
+
+    pictures: int
+    encoded: int
+
+
+LIVE = Live(pictures=11, encoded=8)
+"""What n-forward 2 needs at two or three pictures for each source frame."""
+
+
+def nbytes(spec: TensorSpec, geometry: Geometry, precision: str) -> int:
+    """Bytes of a tensor between stages on the device."""
+    size = 2 if precision == "fp16" and build.is_half(spec.name) else 4
+    count = 1
+    for side in spec.shape(geometry):
+        count *= side
+    return size * count
+
+
+def splat_of(geometry: Geometry, precision: str) -> Splat:
+    """The splat stage at a geometry."""
+    return Splat(geometry.width // 2, geometry.height // 2, "fp16" if precision == "fp16" else "fp32")
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """Bytes on the device. weights: of all engines; scratch: the largest stage's, for they take turns.
+
+    picture, features: of one picture, and of its features. passing: results of a pair and a time, and what the
+    splat works in. blocks: how many tensors of each size may be held at a time, scratch included.
+    """
+
+    weights: int
+    scratch: int
+    picture: int
+    features: int
+    passing: int
+    blocks: dict[int, int]
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + sum(size * count for size, count in self.blocks.items())
+
+
+def plan(
+    model: str, geometry: Geometry, precision: str, live: Live, weights: int, scratch: int, staging: Iterable[int] = ()
+) -> DevicePlan:
+    """The plan for so many live pictures. weights, scratch: as the engines tell. staging: further buffers."""
+    stages = build.STAGES[model]
+    image = nbytes(
+        next(spec for stage in stages.values() for spec in stage.outputs if spec.name == "image"), geometry, precision
+    )
+    features = (
+        [nbytes(s, geometry, precision) for s in stages[PICTURE_STAGE].outputs] if PICTURE_STAGE in stages else []
+    )
+    passing = [
+        nbytes(spec, geometry, precision)
+        for stage in stages.values()
+        if stage.name != PICTURE_STAGE
+        for spec in stage.outputs
+        if spec.name != "image"
+    ]
+    passing.append(4)
+    if "splat" in stages:
+        splat = splat_of(geometry, precision)
+        passing += [splat.heads_bytes, splat.landings_bytes]
+    blocks = Counter({image: live.pictures})
+    for size in features:
+        blocks[size] += live.encoded
+    for size in (*passing, *staging, *([scratch] if scratch else [])):
+        blocks[size] += 1
+    return DevicePlan(weights, scratch, image, sum(features), sum(passing), dict(blocks))
