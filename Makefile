@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 export AFITRT_HOME ?= $(CURDIR)
 export PYTHONPATH := $(CURDIR)/export:$(CURDIR)/bench:$(CURDIR)/tests
-export PYTHONWARNINGS := ignore:::pip
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help demo test test-quick check graphs bench clean
@@ -28,11 +27,14 @@ $(VENV)/export.stamp: $(VENV)/dev.stamp
 demo: $(VENV)/run.stamp  ## smooth a real clip with the real network
 	$(BIN)/python bench/demo.py demo
 
+# Two test processes share two cores: torch's threads must not spin while they wait for each other.
+test test-quick: export GOMP_SPINCOUNT := 0
+
 test: $(VENV)/export.stamp check  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal --basetemp .cache/pytest
 
 test-quick: $(VENV)/dev.stamp check  ## tests that need neither network, weights nor torch
-	$(BIN)/python -m pytest -n 2 -m 'not weights and not export and not slow'
+	$(BIN)/python -m pytest -n 2 --basetemp .cache/pytest -m 'not weights and not export and not slow'
 
 check: $(VENV)/dev.stamp  ## lint and types
 	$(BIN)/ruff check .
