@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import islice
+from itertools import accumulate, count, islice
 
+import numpy as np
 import psutil
 
 from afitrt.errors import ResourceError
 from afitrt.frames import Pixels
 from afitrt.models.protocol import Interpolator, Memory, StageClock
 from afitrt.options import ScheduleOptions
-from afitrt.schedule import Frame, Mix, plan
+from afitrt.render import Decoded, render
+from afitrt.schedule import End, Frame, Mix, plan
 
 QUEUE_BYTES = 64 << 20
 MARGIN = 200 << 20
@@ -46,6 +48,59 @@ def live_nodes(schedule: ScheduleOptions) -> tuple[int, int]:
             else:
                 frames -= 1
     return most_frames, most_made
+
+
+def live_on_device(schedule: ScheduleOptions) -> tuple[int, int]:
+    """Most pictures that an interpolator holds at once, and most of them that have taken part in a pair.
+
+    Counted by rendering nothing: a long scene, for rates that meet frames at every place, then ever shorter ones.
+    """
+    counting = _Counting()
+    frame = np.zeros((1, 1, 3), np.uint8)
+    lengths = (128, *range(2 * (schedule.n_forward + 3), 0, -1), *range(1, 2 * (schedule.n_forward + 3)))
+    cuts = set(accumulate(lengths, initial=0))
+    total = sum(lengths)
+    decoded = [Decoded(Frame(Fraction(k, 24), cut=k in cuts), frame) for k in range(total)]
+    for _ in render([*decoded, End(Fraction(total, 24))], schedule, counting):
+        pass
+    return counting.most_pictures, counting.most_encoded
+
+
+class _Counting:
+    """An interpolator that only counts what it holds."""
+
+    def __init__(self) -> None:
+        self.clock = StageClock()
+        self._pictures = 0
+        self._encoded: set[int] = set()
+        self._numbers = count()
+        self.most_pictures = self.most_encoded = 0
+
+    def upload(self, frame: Pixels) -> int:
+        """See Interpolator."""
+        self._pictures += 1
+        self.most_pictures = max(self.most_pictures, self._pictures)
+        return next(self._numbers)
+
+    def between(self, left: int, right: int, times: Sequence[Fraction]) -> list[int]:
+        """See Interpolator."""
+        self._encoded |= {left, right}
+        self.most_encoded = max(self.most_encoded, len(self._encoded))
+        self._pictures += len(times)
+        self.most_pictures = max(self.most_pictures, self._pictures)
+        return [next(self._numbers) for _ in times]
+
+    def download(self, picture: int) -> Pixels:
+        """See Interpolator."""
+        return np.zeros((1, 1, 3), np.uint8)
+
+    def release(self, picture: int) -> None:
+        """See Interpolator."""
+        self._pictures -= 1
+        self._encoded.discard(picture)
+
+    def close(self) -> None:
+        """See Interpolator."""
 
 
 def memory(model: Memory, schedule: ScheduleOptions, frame_bytes: int) -> int:

@@ -87,7 +87,7 @@ def between(
         raise InputError(
             f"{right} is {second.shape[1]}x{second.shape[0]}", f"{width}x{height}, as {left} is", "two pictures of one size"
         )
-    interpolator = models.make(options, width, height, np.float32, say)
+    interpolator = models.make(options, width, height, np.float32, say, (2 + len(times), 2))
     try:
         pictures = interpolator.between(interpolator.upload(first), interpolator.upload(second), times)
         for index, picture in enumerate(pictures):

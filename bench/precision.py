@@ -16,6 +16,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def pairs(film_path: Path) -> dict[str, Pair]:
     width, height = SIZE
     clip = drawn.clip(width, height, 8, (1, 2, 3))
     with av.open(str(film_path)) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame, _ in zip(container.decode(video=0), range(13))]
+        frames = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), 13)]
     return {"drawn": (clip[2], clip[4]), "film": (_fitted(frames[10]), _fitted(frames[12])), "cels": (cels(0), cels(1))}
 
 

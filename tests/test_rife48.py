@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
-import math
 import os
 import warnings
-from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
+import rife48_recipe as recipe
 
 if importlib.util.find_spec("torch") is None and os.environ.get("AFITRT_REQUIRE_EXPORT") != "1":
     pytest.skip("torch is not installed", allow_module_level=True)
@@ -23,32 +20,11 @@ from afitrt_export.networks.rife48 import Encode, Fuse, Rife48
 pytestmark = pytest.mark.export
 torch.set_num_threads(2)
 
-GOLDEN = Path(__file__).parent / "golden"
-SHAPES = {name: tuple(shape) for name, shape in json.loads((GOLDEN / "rife48.json").read_text()).items()}
-CASES = [
-    (96, 64, Fraction(1, 2), 1.0),
-    (32, 96, Fraction(1, 3), 1.0),
-    (64, 32, Fraction(3, 10), 2.0),
-    (128, 64, Fraction(1, 4), 0.5),
-    (128, 128, Fraction(4, 5), 0.25),
-]
-TOLERANCE = 1e-4
+SHAPES, CASES, TOLERANCE = recipe.SHAPES, recipe.CASES, recipe.TOLERANCE
 
 
 def random_weights():
-    """The recipe of golden/rife48.md."""
-    rng = np.random.default_rng(48)
-    state = {}
-    for name in sorted(SHAPES):
-        values = rng.standard_normal(SHAPES[name])
-        if name.endswith("beta"):
-            values = 1 + values / 4
-        elif name.endswith("bias"):
-            values = values / 10
-        else:
-            values = values / 2 / math.sqrt(math.prod(SHAPES[name][1:]))
-        state[name] = torch.from_numpy(values.astype(np.float32))
-    return state
+    return {name: torch.from_numpy(array) for name, array in recipe.weights().items()}
 
 
 def network(scale):
@@ -58,18 +34,11 @@ def network(scale):
 
 
 def pictures(width, height):
-    both = np.random.default_rng([height, width]).random((1, 6, height, width), dtype=np.float32)
-    return torch.from_numpy(both[:, :3]), torch.from_numpy(both[:, 3:])
+    return tuple(torch.from_numpy(image) for image in recipe.pictures(width, height))
 
 
 def moment(t):
     return torch.full((1, 1, 1, 1), float(t))
-
-
-@pytest.fixture(scope="module")
-def golden():
-    with np.load(GOLDEN / "rife48.npz") as arrays:
-        return dict(arrays)
 
 
 def test_the_recipe_still_gives_the_same_numbers():
@@ -79,15 +48,15 @@ def test_the_recipe_still_gives_the_same_numbers():
 
 
 @pytest.mark.parametrize(("width", "height", "t", "scale"), CASES)
-def test_equals_the_published_network(golden, width, height, t, scale):
+def test_equals_the_published_network(width, height, t, scale):
     with torch.no_grad():
         ours = network(scale)(*pictures(width, height), moment(t)).numpy()
-    theirs = golden[f"{width}x{height}"]
+    theirs = recipe.golden(width, height)
     assert ours.shape == theirs.shape == (1, 3, height, width)
     assert np.abs(ours - theirs).max() <= TOLERANCE
 
 
-def test_the_golden_pictures_depend_on_both_pictures_the_time_and_the_weights(golden):
+def test_the_golden_pictures_depend_on_both_pictures_the_time_and_the_weights():
     """Else parity would prove little."""
     width, height, t, scale = CASES[0]
     first, second = pictures(width, height)

@@ -14,12 +14,19 @@ from afitrt.models.protocol import Interpolator, Memory
 from afitrt.models.rife import RIFE, RIFE48
 from afitrt.models.staged import Manifest, Staged
 from afitrt.options import ModelOptions
+from afitrt.runtimes.protocol import Runtime
 
 if TYPE_CHECKING:
     from afitrt.models.explaining import StageCost
     from afitrt.runtimes.tensorrt.memory import DevicePlan
 
 MANIFESTS = {manifest.name: manifest for manifest in (GMFSS, RIFE, RIFE48)}
+
+PAIR = (3, 2)
+"""Live pictures of one pair with one between: in all, and those that carry features."""
+
+HOST_BYTES = 1 << 30
+"""Host memory that CUDA and TensorRT take for themselves, roughly."""
 
 Say = Callable[[str], None]
 Advance = Callable[[str, float], None]
@@ -30,11 +37,13 @@ def _silent(_stage: str, _share: float) -> None:
 
 
 def memory(options: ModelOptions, width: int, height: int) -> Memory:
-    """Bytes that a model will need for pictures of this size, before anything is made."""
+    """Bytes of the host that a model will need for pictures of this size, before anything is made."""
     if options.model == "blend":
         from afitrt.models.blend import memory as blend_memory
 
         return blend_memory(width, height)
+    if options.runtime != "onnx":
+        return Memory(stages=HOST_BYTES, picture=0)
     manifest = MANIFESTS[options.model]
     return manifest.memory(manifest.geometry(width, height, options.scale))
 
@@ -72,9 +81,7 @@ def prepare(
     ]
 
 
-def explained(
-    options: ModelOptions, width: int, height: int, paths: list[Path]
-) -> tuple[list[StageCost], DevicePlan]:
+def explained(options: ModelOptions, width: int, height: int, paths: list[Path]) -> tuple[list[StageCost], DevicePlan]:
     """What prepared stages cost, and the GPU memory that they and the pictures of n-forward 2 take."""
     from afitrt.models import explaining
     from afitrt.runtimes.tensorrt import memory as memory_plan
@@ -85,25 +92,45 @@ def explained(
     return costs, explaining.device_plan(options, size, costs, memory_plan.LIVE)
 
 
-def make(options: ModelOptions, width: int, height: int, dtype: npt.DTypeLike, say: Say) -> Interpolator:
+def make(
+    options: ModelOptions,
+    width: int,
+    height: int,
+    dtype: npt.DTypeLike,
+    say: Say,
+    live: tuple[int, int] | None = None,
+) -> Interpolator:
     """An interpolator for pictures of width x height that downloads as dtype (uint8 or uint16; float32 for stills).
 
-    `say` is told in one line what had to be made on the way (weights, stages of this size). Raises ArtefactError.
+    `say` is told in one line what had to be made on the way (weights, stages of this size). live: pictures alive at
+    once, and those of them that take part in pairs; a GPU plans its memory by them, for a single pair where they are
+    not given. Raises ArtefactError, on a GPU also ResourceError and MissingToolError.
     """
     if options.model == "blend":
         from afitrt.models.blend import Blend
 
         return Blend(width, height, dtype)
-    from afitrt.runtimes.onnx import OnnxRuntime
-
     manifest = MANIFESTS[options.model]
     _ensure_weights(manifest, options.weights, say)
-    runtime = OnnxRuntime(options, say)
+    runtime = _runtime(options, width, height, say, live or PAIR)
     try:
-        return Staged(manifest, runtime, width, height, options.scale, dtype)
+        made = Staged(manifest, runtime, width, height, options.scale, dtype)
+        runtime.reserve()
     except BaseException:
         runtime.close()
         raise
+    return made
+
+
+def _runtime(options: ModelOptions, width: int, height: int, say: Say, live: tuple[int, int]) -> Runtime:
+    if options.runtime == "onnx":
+        from afitrt.runtimes.onnx import OnnxRuntime
+
+        return OnnxRuntime(options, say)
+    from afitrt.runtimes.tensorrt.memory import Live
+    from afitrt.runtimes.tensorrt.runtime import TensorRtRuntime
+
+    return TensorRtRuntime(options, width, height, Live(*live), say)
 
 
 def _ensure_weights(manifest: Manifest, name: str, say: Say) -> None:

@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from afitrt.frames import Geometry, Pixels, from_planar, padded, to_planar
+from afitrt.frames import Geometry, Pixels, padded
 from afitrt.models.protocol import Memory, StageClock
 from afitrt.runtimes.protocol import Runtime, Tensor
 
@@ -76,7 +76,7 @@ class Staged:
 
     def upload(self, frame: Pixels) -> Encoded:
         """See Interpolator."""
-        return Encoded(self._runtime.to_device(to_planar(frame, self._geometry)))
+        return Encoded(self._runtime.upload(frame, self._geometry))
 
     def between(self, left: Encoded, right: Encoded, times: Sequence[Fraction]) -> list[Encoded]:
         """See Interpolator."""
@@ -92,8 +92,7 @@ class Staged:
 
     def download(self, picture: Encoded) -> Pixels:
         """See Interpolator."""
-        planar = self._runtime.to_host(picture.image)
-        return from_planar(planar, self._width, self._height, self._dtype)
+        return self._runtime.download(picture.image, self._width, self._height, self._dtype)
 
     def release(self, picture: Encoded) -> None:
         """See Interpolator."""

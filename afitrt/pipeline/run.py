@@ -43,7 +43,8 @@ def interpolate(job: Job, tell: Tell) -> Done:
     if video.doubtful(job.encode, encode):
         video.try_encoder(info, task.rate, encode)
     dtype = video.picture_type(encode)
-    interpolator = models.make(job.model, info.width, info.height, dtype, lambda text: tell(Note(text)))
+    live = estimate.live_on_device(task.schedule)
+    interpolator = models.make(job.model, info.width, info.height, dtype, lambda text: tell(Note(text)), live)
     try:
         return Run(task, encode, interpolator, tell).finished(needed, warnings)
     finally:

@@ -12,7 +12,7 @@ import onnxruntime as ort
 
 from afitrt import build
 from afitrt.errors import ArtefactError, RenderError
-from afitrt.frames import Geometry
+from afitrt.frames import Geometry, Pixels, from_planar, to_planar
 from afitrt.options import ModelOptions
 
 Array = npt.NDArray[np.float32]
@@ -69,6 +69,17 @@ class OnnxRuntime:
                 f"delete {path} and run the command again",
             ) from error
         return OnnxStage(name, session)
+
+    def reserve(self) -> None:
+        """ONNX Runtime takes memory as it needs it."""
+
+    def upload(self, frame: Pixels, geometry: Geometry) -> Array:
+        """See Runtime."""
+        return to_planar(frame, geometry)
+
+    def download(self, tensor: Array, width: int, height: int, dtype: npt.DTypeLike) -> Pixels:
+        """See Runtime."""
+        return from_planar(tensor, width, height, dtype)
 
     def to_device(self, array: Array) -> Array:
         """See Runtime."""

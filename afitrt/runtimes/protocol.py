@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from afitrt.frames import Geometry
+from afitrt.frames import Geometry, Pixels
 
 Tensor = Any
 
@@ -27,8 +27,17 @@ class Runtime(Protocol):
     def stage(self, name: str, geometry: Geometry) -> Stage:
         """A stage ready to run at this size; made on the way when it is missing."""
 
+    def reserve(self) -> object:
+        """Takes what memory the loaded stages need, where the runtime plans it; ResourceError where it is missing."""
+
     def to_device(self, array: npt.NDArray[np.float32]) -> Tensor:
         """A tensor with the array's values."""
+
+    def upload(self, frame: Pixels, geometry: Geometry) -> Tensor:
+        """The image tensor, [1, 3, H, W], of a decoded frame: RGB, 0..1, padded by repeating its edges."""
+
+    def download(self, tensor: Tensor, width: int, height: int, dtype: npt.DTypeLike) -> Pixels:
+        """The picture of an image tensor as [height, width, 3], cropped, clipped and rounded to dtype."""
 
     def to_host(self, tensor: Tensor) -> npt.NDArray[np.float32]:
         """The tensor's values; valid after the tensor is released."""

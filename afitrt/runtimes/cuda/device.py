@@ -198,10 +198,10 @@ class Stream(Closing):
 
 
 class Program:
-    """The kernels of one source, compiled for the device's target on the way where no artefact is kept."""
+    """The kernels of one source; image: its cubin, else compiled for the device's target, or found as an artefact."""
 
-    def __init__(self, device: Device, name: str) -> None:
-        image = kernels.cubin(name, device.info.target)
+    def __init__(self, device: Device, name: str, image: bytes | None = None) -> None:
+        image = image or kernels.cubin(name, device.info.target)
         with calling(f"loading kernels of {name}.cu for {device.info.target}") as driver:
             self._module = driver.module_from_buffer(image)
         self._functions: dict[str, Any] = {}

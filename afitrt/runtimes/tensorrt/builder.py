@@ -113,13 +113,13 @@ class _Building:
 
     def _build(self) -> None:
         began = time.monotonic()
-        logger = _logger(self._trt, self.log)
-        builder = self._trt.Builder(logger)
+        told = logger(self._trt, self.log)
+        builder = self._trt.Builder(told)
         if not builder:
             raise self._failed("the builder cannot be made")
         # Strong typing is all that TensorRT 11 and TensorRT-RTX know; older ones must be told.
         network = builder.create_network(1 << int(self._trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-        parser = self._trt.OnnxParser(network, logger)
+        parser = self._trt.OnnxParser(network, told)
         if not parser.parse(self._model.SerializeToString()):
             raise self._refused(parser)
         config = builder.create_builder_config()
@@ -182,7 +182,9 @@ class _Building:
         )
 
 
-def _logger(trt: Any, log: BuilderLog) -> Any:
+def logger(trt: Any, log: BuilderLog) -> Any:
+    """A logger of the library that fills the log."""
+
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()

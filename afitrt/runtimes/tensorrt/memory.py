@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from afitrt import build
 from afitrt.build import TensorSpec
+from afitrt.errors import ResourceError
 from afitrt.frames import Geometry
+from afitrt.options import ModelOptions
 from afitrt.runtimes.kernels import Splat
 
 PICTURE_STAGE = "encode"
@@ -90,3 +92,21 @@ def plan(
     for size in (*passing, *staging, *([scratch] if scratch else [])):
         blocks[size] += 1
     return DevicePlan(weights, scratch, image, sum(features), sum(passing), dict(blocks))
+
+
+def too_large(plan: DevicePlan, free: int, options: ModelOptions, geometry: Geometry, live: Live) -> ResourceError:
+    """Says how much is missing, and the first remedy that would do: fewer passes, a coarser flow, a smaller size."""
+    fixed = plan.total - live.pictures * plan.picture - live.encoded * plan.features
+    if fixed + 6 * (plan.picture + plan.features) <= free and live.pictures > 6:
+        remedy = "--n-forward 1, which keeps fewer pictures"
+    elif options.scale > 0.5 and plan.total - plan.scratch * (1 - (0.5 / options.scale) ** 4) <= free:
+        remedy = "--scale 0.5"
+    else:
+        share = (max(0, free) / plan.total) ** 0.5
+        remedy = f"pictures of at most about {int(geometry.width * share)}x{int(geometry.height * share)}"
+    return ResourceError(
+        f"{geometry} with {live.pictures} live pictures needs {plan.total / 1e9:.2f} GB on the GPU, "
+        f"and {free / 1e9:.2f} GB are free",
+        "a plan that fits the GPU's memory",
+        remedy,
+    )

@@ -1,0 +1,295 @@
+"""TensorRT on a GPU, either flavour: tensors stay on the device from the decoder's picture to the encoder's.
+
+Three streams: pictures come up, stages run, finished pictures go down. Streams wait for each other by events, the
+host only for a picture that is to be handed out. Device memory is planned once, after the last stage is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from afitrt import build
+from afitrt.errors import AfitrtError, RenderError, ResourceError
+from afitrt.frames import Geometry, Pixels, from_planar, to_planar
+from afitrt.options import ModelOptions
+from afitrt.runtimes import cuda
+from afitrt.runtimes.kernels import Conversion, Launch, RgbLayout
+from afitrt.runtimes.tensorrt import memory
+from afitrt.runtimes.tensorrt.engine import Engine, Slot
+from afitrt.runtimes.tensorrt.engines import KERNEL_STAGES, ensure_engine
+from afitrt.runtimes.tensorrt.flavours import FLAVOURS, check_target
+
+PINNED = 4
+"""Pinned buffers: two pictures on their way up and one down, and one to spare."""
+
+
+@dataclass(frozen=True)
+class DeviceTensor:
+    """A tensor in planned device memory, contiguous."""
+
+    block: cuda.Block
+    shape: tuple[int, ...]
+    dtype: npt.DTypeLike
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it fills."""
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+
+class _Work(Protocol):
+    """What a stage does: an engine or a kernel of ours."""
+
+    inputs: tuple[Slot, ...]
+    outputs: tuple[Slot, ...]
+    scratch: int
+
+    def enqueue(self, addresses: dict[str, int], stream: cuda.Stream) -> None:
+        """Queues one run."""
+
+
+class _EngineWork:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.inputs, self.outputs, self.scratch = engine.inputs, engine.outputs, engine.scratch
+
+    def enqueue(self, addresses: dict[str, int], stream: cuda.Stream) -> None:
+        self.engine.enqueue(addresses, stream.handle)
+
+
+class _SplatWork:
+    def __init__(self, device: cuda.Device, path: Path, geometry: Geometry, precision: str) -> None:
+        self._program = cuda.Program(device, "splat", path.read_bytes())
+        self._splat = memory.splat_of(geometry, precision)
+        description = build.STAGES["gmfss"]["splat"]
+        self.inputs, self.outputs = (
+            tuple(Slot(s.name, s.shape(geometry), _dtype(s.name, precision)) for s in specs)
+            for specs in (description.inputs, description.outputs)
+        )
+        self.scratch = 0
+        self.lists: dict[str, int] = {}
+
+    @property
+    def lists_bytes(self) -> dict[str, int]:
+        """Bytes of the two work areas, by the kernels' names."""
+        return {"heads": self._splat.heads_bytes, "landings": self._splat.landings_bytes}
+
+    def enqueue(self, addresses: dict[str, int], stream: cuda.Stream) -> None:
+        stream.fill(self.lists["heads"], 0xFF, self._splat.heads_bytes)
+        for launch in self._splat.launches(addresses | self.lists):
+            stream.launch(self._program, launch)
+
+
+def _dtype(name: str, precision: str) -> npt.DTypeLike:
+    return np.float16 if precision == "fp16" and build.is_half(name) else np.float32
+
+
+class TensorRtStage:
+    """See Stage. Results lie in planned memory until they are released."""
+
+    def __init__(self, name: str, runtime: TensorRtRuntime, work: _Work) -> None:
+        self._name, self._runtime, self.work = name, runtime, work
+        self.inputs = tuple(slot.name for slot in work.inputs)
+
+    def __call__(self, **tensors: DeviceTensor) -> dict[str, DeviceTensor]:
+        """See Stage. Raises RenderError that names the stage, RetryError where the GPU is lost."""
+        for slot in self.work.inputs:
+            given = tensors[slot.name]
+            if given.shape != slot.shape or np.dtype(given.dtype) != np.dtype(slot.dtype):
+                raise AfitrtError(
+                    f"stage {self._name} was given {slot.name} as {np.dtype(given.dtype)} {list(given.shape)}",
+                    f"{np.dtype(slot.dtype)} {list(slot.shape)}",
+                    "report this",
+                )
+        return self._runtime.run(self._name, self.work, tensors)
+
+
+class TensorRtRuntime:
+    """See Runtime. width, height: of the pictures as decoded. live: pictures alive at once.
+
+    Raises MissingToolError without the library, pycuda or a GPU, UsageError for a GPU that the library does not
+    serve, ResourceError where the GPU's memory cannot hold the plan.
+    """
+
+    def __init__(
+        self, options: ModelOptions, width: int, height: int, live: memory.Live, say: Callable[[str], None]
+    ) -> None:
+        self._options, self._live, self._say = options, live, say
+        self._width, self._height = width, height
+        self._flavour = FLAVOURS[options.runtime]
+        self._flavour.load()
+        self._stages: dict[str, TensorRtStage] = {}
+        self._arena: cuda.Arena | None = None
+        self._scratch: list[cuda.Block] = []
+        self._device = cuda.Device(options.device)
+        try:
+            check_target(self._flavour, self._device.info.target, self._device.info.target)
+            self._up, self._compute, self._down = (cuda.Stream(self._device) for _ in range(3))
+            self._computed = cuda.Event(self._device)
+            self._pictures = cuda.Program(self._device, "picture")
+        except BaseException:
+            self._device.close()
+            raise
+
+    def stage(self, name: str, geometry: Geometry) -> TensorRtStage:
+        """See Runtime. All stages are asked for before the first tensor is. Raises ArtefactError."""
+        options, target = self._options, self._device.info.target
+        said: set[str] = set()
+
+        def advance(stage: str, share: float) -> None:
+            if share < 1 and stage not in said:
+                said.add(stage)
+                self._say(f"building {stage} of {options.model} for {geometry}, {target}")
+
+        path = ensure_engine(
+            options.runtime, options.model, name, geometry, options.weights, options.precision, target, advance
+        )
+        self._geometry = geometry
+        work: _Work
+        if name in KERNEL_STAGES:
+            work = _SplatWork(self._device, path, geometry, options.precision)
+        else:
+            work = _EngineWork(Engine(self._flavour, name, path))
+        self._stages[name] = TensorRtStage(name, self, work)
+        return self._stages[name]
+
+    def reserve(self) -> memory.DevicePlan:
+        """Takes all device and pinned memory that the loaded stages need; the plan by which it did.
+
+        It happens by itself before the first tensor. Raises ResourceError that names what would fit.
+        """
+        works = [stage.work for stage in self._stages.values()]
+        scratch = max((work.scratch for work in works), default=0)
+        packed = self._conversion(np.dtype(np.uint16)).nbytes
+        staging = (packed, packed, packed)
+        options = self._options
+        plan = memory.plan(options.model, self._geometry, options.precision, self._live, 0, scratch, staging)
+        try:
+            arena = cuda.Arena(self._device, plan.blocks)
+        except ResourceError as error:
+            raise memory.too_large(plan, self._device.free_memory(), options, self._geometry, self._live) from error
+        self._arena = arena
+        self._pool = cuda.PinnedPool(self._device, plan.picture, PINNED)
+        if scratch:
+            self._scratch.append(arena.take(scratch, self._compute))
+        for work in works:
+            if isinstance(work, _EngineWork):
+                work.engine.prepare(self._scratch[0].address, scratch)
+            elif isinstance(work, _SplatWork):
+                for name, nbytes in work.lists_bytes.items():
+                    self._scratch.append(arena.take(nbytes, self._compute))
+                    work.lists[name] = self._scratch[-1].address
+        return plan
+
+    def run(self, name: str, work: _Work, tensors: dict[str, DeviceTensor]) -> dict[str, DeviceTensor]:
+        """Queues a stage on the compute stream; its results, which are the caller's."""
+        arena = self._memory()
+        made = {
+            slot.name: DeviceTensor(arena.take(slot.nbytes, self._compute), slot.shape, slot.dtype)
+            for slot in work.outputs
+        }
+        known = {slot.name: tensors[slot.name] for slot in work.inputs} | made
+        try:
+            work.enqueue({each: tensor.block.address for each, tensor in known.items()}, self._compute)
+        except AfitrtError as error:
+            for tensor in made.values():
+                with suppress(AfitrtError):
+                    self.release(tensor)
+            if isinstance(error, RenderError) and name not in error.found:
+                raise RenderError(f"stage {name}: {error.found}", error.expected, error.hint) from error
+            raise
+        return made
+
+    def to_device(self, array: npt.NDArray[np.float32]) -> DeviceTensor:
+        """See Runtime. The array may be changed as soon as this returns."""
+        tensor = DeviceTensor(self._memory().take(array.nbytes, self._compute), array.shape, array.dtype)
+        self._send(array, tensor.block, self._compute)
+        return tensor
+
+    def upload(self, frame: Pixels, geometry: Geometry) -> DeviceTensor:
+        """See Runtime. Integers travel as they are decoded; the device pads and converts them."""
+        if frame.dtype == np.float32:
+            return self.to_device(to_planar(frame, geometry))
+        arena, conversion = self._memory(), self._conversion(frame.dtype)
+        packed = arena.take(conversion.nbytes, self._up)
+        shape = (1, 3, geometry.height, geometry.width)
+        tensor = DeviceTensor(arena.take(12 * geometry.height * geometry.width, self._up), shape, np.float32)
+        self._send(frame, packed, self._up, conversion.unpack(packed.address, tensor.block.address))
+        arena.give(packed, self._up)
+        return tensor
+
+    def _send(
+        self, array: npt.NDArray[Any], block: cuda.Block, stream: cuda.Stream, launch: Launch | None = None
+    ) -> None:
+        """Copies an array to a block, and lets what is computed from now on wait for that and for the launch."""
+        buffer = self._pool.take()
+        view = buffer.view(array.shape, array.dtype)
+        np.copyto(view, array)
+        stream.upload(view, block.address)
+        if launch is not None:
+            stream.launch(self._pictures, launch)
+        stream.record(buffer.done)
+        if stream is not self._compute:
+            self._compute.wait(buffer.done)
+        self._pool.give(buffer)
+
+    def to_host(self, tensor: DeviceTensor) -> npt.NDArray[np.float32]:
+        """See Runtime. Waits for what makes the tensor."""
+        return self._receive(tensor.block.address, tensor.shape, tensor.dtype).astype(np.float32)
+
+    def download(self, tensor: DeviceTensor, width: int, height: int, dtype: npt.DTypeLike) -> Pixels:
+        """See Runtime. The device crops and rounds; only finished pictures of whole numbers come down."""
+        if np.dtype(dtype) == np.float32:
+            return from_planar(self.to_host(tensor), width, height, dtype)
+        arena, conversion = self._memory(), self._conversion(np.dtype(dtype))
+        packed = arena.take(conversion.nbytes, self._compute)
+        self._compute.launch(self._pictures, conversion.pack(tensor.block.address, packed.address))
+        pixels: Pixels = self._receive(packed.address, (height, width, 3), dtype)
+        arena.give(packed, self._down)
+        return pixels
+
+    def _receive(self, address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        buffer = self._pool.take()
+        view = buffer.view(shape, dtype)
+        self._down.wait(self._compute.record(self._computed))
+        self._down.download(address, view)
+        self._down.record(buffer.done).synchronize()
+        received = view.copy()
+        self._pool.give(buffer)
+        return received
+
+    def release(self, tensor: DeviceTensor) -> None:
+        """See Runtime. Work that was queued before still reads it."""
+        self._memory().give(tensor.block, self._compute)
+
+    def close(self) -> None:
+        """See Runtime."""
+        for stream in (self._up, self._compute, self._down):
+            with suppress(AfitrtError):
+                stream.close()
+        for stage in self._stages.values():
+            if isinstance(stage.work, _EngineWork):
+                stage.work.engine.close()
+        self._stages.clear()
+        if self._arena is not None:
+            self._pool.close()
+            self._arena.close()
+            self._arena = None
+        self._device.close()
+
+    def _memory(self) -> cuda.Arena:
+        if self._arena is None:
+            self.reserve()
+        assert self._arena is not None
+        return self._arena
+
+    def _conversion(self, dtype: np.dtype[Any]) -> Conversion:
+        layout = RgbLayout(8 if dtype == np.uint8 else 16)
+        return Conversion(layout, self._width, self._height, self._geometry)

@@ -1,0 +1,287 @@
+"""The TensorRT runtime on a fake driver and a fake TensorRT: tensors, streams, memory and failures, without a GPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import fake_cuda
+import fake_tensorrt
+import host_kernels
+import numpy as np
+import pytest
+from command import afitrt
+from drawn import clip
+from fake_cuda import FakeCuda, Gpu
+from fake_tensorrt import FakeTensorRT
+from test_build import random_weights
+from video_helpers import drawn
+
+from afitrt import artefacts, estimate, models, weights
+from afitrt.errors import AfitrtError, ArtefactError, RenderError, ResourceError, RetryError, UsageError
+from afitrt.frames import Geometry
+from afitrt.models.gmfss import GMFSS
+from afitrt.models.staged import Staged
+from afitrt.options import ModelOptions, ScheduleOptions
+from afitrt.render import Decoded, render
+from afitrt.runtimes import choosing, kernels
+from afitrt.runtimes.onnx import OnnxRuntime
+from afitrt.runtimes.tensorrt.memory import Live
+from afitrt.runtimes.tensorrt.runtime import TensorRtRuntime
+from afitrt.schedule import End, Frame
+from afitrt.video import probe
+
+WIDTH, HEIGHT = 60, 50
+HALF = Fraction(1, 2)
+LIVE = Live(6, 4)
+TOLERANCE = {"fp32": 2e-3, "fp16": 2e-2}
+"""Largest difference from ONNX Runtime at the same precision, pictures in 0..1. In half the emulation rounds more."""
+
+
+class Machine:
+    """A computer with a fake GPU and a fake TensorRT on it."""
+
+    def __init__(self, cuda: FakeCuda, trt: FakeTensorRT) -> None:
+        self.cuda, self.trt = cuda, trt
+        self.said: list[str] = []
+
+    def options(self, precision: str = "fp32") -> ModelOptions:
+        return ModelOptions(weights="mine", precision=precision, runtime="tensorrt")
+
+    def runtime(self, precision: str = "fp32", live: Live = LIVE) -> TensorRtRuntime:
+        return TensorRtRuntime(self.options(precision), WIDTH, HEIGHT, live, self.said.append)
+
+    def network(self, dtype: type, precision: str = "fp32", live: Live = LIVE) -> Staged:
+        return Staged(GMFSS, self.runtime(precision, live), WIDTH, HEIGHT, 1.0, dtype)
+
+
+@pytest.fixture(scope="module")
+def values() -> dict[str, Any]:
+    return random_weights(0)
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Engines are built once for all tests of this file."""
+    return tmp_path_factory.mktemp("engines")
+
+
+@pytest.fixture
+def machine(
+    request: pytest.FixtureRequest, shelf: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Machine]:
+    def load(name: str, network: str) -> dict[str, Any]:
+        return {key.partition(".")[2]: array for key, array in values.items() if key.startswith(f"{network}.")}
+
+    def cubin(program: str, target: str) -> bytes:
+        return b"\x7fELF" + " ".join(host_kernels.kernel_names(program)).encode()
+
+    monkeypatch.setenv("AFITRT_HOME", str(shelf))
+    monkeypatch.setattr(weights, "load", load)
+    monkeypatch.setattr(weights, "digest", lambda name, networks: "random")
+    monkeypatch.setattr(models, "_ensure_weights", lambda *_: None)
+    monkeypatch.setattr(kernels, "cubin", cubin)
+    cuda = FakeCuda(getattr(request, "param", Gpu(memory=1 << 30)))
+    with ExitStack() as stack:
+        stack.enter_context(fake_cuda.installed(cuda))
+        trt = stack.enter_context(fake_tensorrt.installed(FakeTensorRT(cuda)))
+        yield Machine(cuda, trt)
+        cuda.check_clean()
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Any]:
+    return list(clip(WIDTH, HEIGHT, 6, (1, 2, 3)))
+
+
+def middle(network: Staged, pair: list[Any], *times: Fraction) -> list[Any]:
+    pictures = [network.upload(frame) for frame in pair]
+    made = network.between(*pictures, times or (HALF,))
+    found = [network.download(picture) for picture in made]
+    for picture in (*pictures, *made):
+        network.release(picture)
+    return found
+
+
+# --- the same pictures as on the CPU ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_pictures_are_those_of_onnx(machine: Machine, frames: list[Any], precision: str) -> None:
+    network = machine.network(np.float32, precision)
+    (found,) = middle(network, frames[:2])
+    network.close()
+    options = ModelOptions(weights="mine", precision=precision, threads=2)
+    exact = Staged(GMFSS, OnnxRuntime(options, lambda _: None), WIDTH, HEIGHT, 1.0, np.float32)
+    (expected,) = middle(exact, frames[:2])
+    assert np.ptp(expected) > 0.05, "random weights make a picture that tells something"
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE[precision])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_whole_numbers_travel_packed_and_come_back_as_they_were(
+    machine: Machine, frames: list[Any], dtype: type
+) -> None:
+    network = machine.network(dtype)
+    given = [frame.astype(dtype) * (257 if dtype == np.uint16 else 1) for frame in frames[:2]]
+    picture = network.upload(given[0])
+    given[0][:] = 0
+    back = network.download(picture)
+    (found,) = middle(network, given)
+    network.close()
+    assert back.dtype == dtype and found.shape == (HEIGHT, WIDTH, 3)
+    np.testing.assert_array_equal(back, frames[0].astype(dtype) * (257 if dtype == np.uint16 else 1))
+
+
+def test_two_runs_and_two_orders_of_times_give_the_same_bits(machine: Machine, frames: list[Any]) -> None:
+    network = machine.network(np.float32)
+    third = Fraction(1, 3)
+    together = middle(network, frames[:2], third, HALF)
+    again = [middle(network, frames[:2], t)[0] for t in (third, HALF)]
+    network.close()
+    np.testing.assert_array_equal(together, again)
+
+
+# --- memory and streams -----------------------------------------------------------------------------------------
+
+
+def test_after_the_first_pair_nothing_is_allocated_and_everything_is_given_back(
+    machine: Machine, frames: list[Any]
+) -> None:
+    network = machine.network(np.uint8)
+    runtime: Any = network._runtime
+    middle(network, frames[:2])
+    arena, device = runtime._arena, runtime._device
+    before = (arena.used, device.counters.allocations, runtime._pool.free)
+    for left, right in pairwise(frames):
+        middle(network, [left, right], Fraction(1, 4), HALF)
+    assert (arena.used, device.counters.allocations, runtime._pool.free) == before
+    assert machine.cuda.calls["cuStreamSynchronize"] == 0, "the device is never waited for as a whole"
+    network.close()
+    assert machine.cuda.used() == 0
+
+
+@pytest.mark.parametrize("n_forward", [1, 2])
+def test_a_schedule_fits_the_memory_planned_for_it(machine: Machine, frames: list[Any], n_forward: int) -> None:
+    schedule = ScheduleOptions(n_forward=n_forward)
+    live = Live(*estimate.live_on_device(schedule))
+    network = machine.network(np.uint8, live=live)
+    runtime: Any = network._runtime
+    plan = runtime.reserve()
+    decoded = [Decoded(Frame(Fraction(k, 24), cut=k == 0), frame) for k, frame in enumerate(frames)]
+    outputs = list(render([*decoded, End(Fraction(len(frames), 24))], schedule, network))
+    assert len(outputs) == 2 * len(frames)
+    assert 0.7 * plan.total <= runtime._arena.peak <= runtime._arena.capacity
+    network.close()
+
+
+def test_the_host_waits_for_downloads_only(machine: Machine, frames: list[Any]) -> None:
+    network = machine.network(np.uint8)
+    pictures = [network.upload(frame) for frame in frames[:2]]
+    waits = machine.cuda.calls["cuEventSynchronize"]
+    made = network.between(*pictures, [HALF])
+    taken = machine.cuda.calls["cuEventSynchronize"] - waits
+    network.download(made[0])
+    network.close()
+    assert taken == 1, "for the pinned buffer that carries t, not for any picture"
+
+
+@pytest.mark.parametrize("machine", [Gpu(memory=30 << 20)], indirect=True)
+def test_too_little_memory_is_known_before_the_first_frame_and_names_what_fits(machine: Machine) -> None:
+    runtime = machine.runtime(live=Live(45, 42))
+    for stage in GMFSS.stages:
+        runtime.stage(stage, Geometry(64, 64))
+    with pytest.raises(ResourceError, match="with 45 live pictures needs") as caught:
+        runtime.reserve()
+    runtime.close()
+    assert "--n-forward 1" in caught.value.hint
+
+
+# --- failures ---------------------------------------------------------------------------------------------------
+
+
+def test_a_stage_that_fails_is_named_and_nothing_leaks(machine: Machine, frames: list[Any]) -> None:
+    network = machine.network(np.uint8)
+    runtime: Any = network._runtime
+    middle(network, frames[:2])
+    used = runtime._arena.used
+    pictures = [network.upload(frame) for frame in frames[:2]]
+    machine.trt.failures.add("execute")
+    with pytest.raises(RenderError, match="stage encode failed on the GPU"):
+        network.between(*pictures, [HALF])
+    for picture in pictures:
+        network.release(picture)
+    assert runtime._arena.used == used
+    network.close()
+
+
+def test_a_lost_gpu_is_a_reason_to_try_again(machine: Machine, frames: list[Any]) -> None:
+    network = machine.network(np.uint8)
+    pictures = [network.upload(frame) for frame in frames[:2]]
+    machine.cuda.lost = "unknown error"
+    with pytest.raises(RetryError, match="unknown error"):
+        network.download(pictures[0])
+    machine.cuda.lost = None
+    network.close()
+
+
+@pytest.mark.parametrize(("what", "error"), [("deserialize", ArtefactError), ("context", ResourceError)])
+def test_an_engine_that_cannot_be_used_says_why(machine: Machine, what: str, error: type[AfitrtError]) -> None:
+    machine.trt.failures.add(what)
+    with pytest.raises(error) as caught:
+        models.make(machine.options(), WIDTH, HEIGHT, np.uint8, machine.said.append)
+    assert caught.value.hint
+
+
+def test_a_damaged_engine_is_found_before_it_is_loaded(machine: Machine) -> None:
+    machine.network(np.uint8).close()
+    path = next(artefacts.engines_home().rglob("gmfss-fuse-*.engine"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    loads = machine.trt.calls.get("deserialize", 0)
+    with pytest.raises(ArtefactError, match="is damaged"):
+        machine.runtime().stage("fuse", Geometry(64, 64))
+    path.write_bytes(whole)
+    assert machine.trt.calls.get("deserialize", 0) == loads
+
+
+@pytest.mark.parametrize("machine", [Gpu(capability=(7, 0))], indirect=True)
+def test_a_gpu_too_old_is_refused(machine: Machine) -> None:
+    with pytest.raises(UsageError, match="sm_70"):
+        machine.runtime()
+
+
+def test_a_tensor_of_the_wrong_type_never_reaches_the_gpu(machine: Machine, frames: list[Any]) -> None:
+    runtime = machine.runtime("fp16")
+    stages = {name: runtime.stage(name, Geometry(64, 64)) for name in GMFSS.stages}
+    image = runtime.upload(frames[0], Geometry(64, 64))
+    features = stages["encode"](image=image)
+    with pytest.raises(AfitrtError, match="half_0 as float16"):
+        stages["match"](**{name: features["f1"] for name in stages["match"].inputs})
+    runtime.close()
+
+
+# --- the command line -------------------------------------------------------------------------------------------
+
+
+def test_a_machine_with_a_gpu_chooses_tensorrt_and_builds_for_it(machine: Machine) -> None:
+    assert choosing.for_running() == choosing.for_building() == "tensorrt"
+    assert choosing.targets("tensorrt", None) == ("sm_89",)
+    ran = afitrt("build-engine", "--weights", "mine", "--size", f"{WIDTH}x{HEIGHT}", "--json")
+    assert ran.code == 0, ran.err
+    built = json.loads(ran.out)
+    assert (built["runtime"], built["precision"], built["targets"]) == ("tensorrt", "fp16", ["sm_89"])
+    assert {entry["stage"] for entry in built["engines"]} == set(GMFSS.stages)
+
+
+def test_a_video_from_file_to_file_on_the_gpu(machine: Machine, frames: list[Any], tmp_path: Path) -> None:
+    source = drawn(tmp_path / "in.mkv", frames)
+    ran = afitrt("interpolate", source, "--weights", "mine", "--codec", "ffv1", "--precision", "fp32")
+    assert ran.code == 0, ran.err
+    assert probe(tmp_path / "in.50fps.mkv").frames == 2 * len(frames)
+    assert machine.trt.calls["execute"] > 3 * len(frames)
