@@ -6,7 +6,7 @@ export AFITRT_HOME ?= $(CURDIR)
 export PYTHONPATH := $(CURDIR)/export:$(CURDIR)/bench:$(CURDIR)/tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-quick check graphs bench clean
+.PHONY: help demo test test-quick check graphs figures bench clean
 
 help:  ## show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 	@touch $@
 
 $(VENV)/export.stamp: $(VENV)/dev.stamp
-	$(PIP) --editable '.[export]'
+	$(PIP) --editable '.[export,tensorrt-rtx]'
 	@touch $@
 
 demo: $(VENV)/run.stamp  ## smooth a real clip with the real network
@@ -43,6 +43,10 @@ check: $(VENV)/dev.stamp  ## lint and types
 
 graphs: $(VENV)/export.stamp  ## remake afitrt/graphs from export/ (torch)
 	$(BIN)/python -m afitrt_export
+
+figures: $(VENV)/export.stamp  ## remake the pictures of the docs (minutes)
+	$(PIP) --editable '.[docs]'
+	$(BIN)/python bench/smoothness.py
 
 bench: $(VENV)/export.stamp  ## measure against the published network
 	$(BIN)/python bench/run.py

@@ -5,16 +5,21 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
 
 from afitrt import artefacts, video, weights
 from afitrt.errors import AfitrtError
+from afitrt.runtimes import cuda
+from afitrt.runtimes.choosing import present_gpu
+from afitrt.runtimes.tensorrt import FLAVOURS
 
 ENCODERS = ("libx265", "libx264", "libsvtav1", "ffv1", "prores_ks")
-GPU_HINT = "for a GPU: an NVIDIA driver, then TensorRT; afitrt runs on the CPU without them"
+NVENC = ("hevc_nvenc", "h264_nvenc", "av1_nvenc")
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """All findings, in the order a job would need them."""
-    checks = (_machine, _ffmpeg, _encoders, _runtime, _gpu, _weights, _engines)
+    checks = (_machine, _ffmpeg, _encoders, _runtime, _tensorrt, _pycuda, _gpu, _nvenc, _weights, _engines)
     return [finding for check in checks for finding in _guarded(check)]
 
 
@@ -68,9 +73,41 @@ def _runtime() -> list[Finding]:
     return [Finding("ONNX Runtime", True, importlib.metadata.version("onnxruntime"))]
 
 
+def _tensorrt() -> list[Finding]:
+    return [
+        Finding(name, True, flavour.version())
+        if flavour.module_name
+        else Finding(name, False, "not installed; afitrt runs without it", flavour.install)
+        for name, flavour in FLAVOURS.items()
+    ]
+
+
+def _pycuda() -> list[Finding]:
+    try:
+        return [Finding("pycuda", True, importlib.metadata.version("pycuda"))]
+    except importlib.metadata.PackageNotFoundError:
+        hint = "for a GPU: pip install 'afitrt[gpu]', built as docs/how-to/gpu.md says"
+        return [Finding("pycuda", False, "not installed; afitrt runs on the CPU without it", hint)]
+
+
 def _gpu() -> list[Finding]:
-    present = [name for name in ("tensorrt", "tensorrt_rtx") if importlib.util.find_spec(name)]
-    return [Finding("TensorRT", bool(present), ", ".join(present) or "not installed", "" if present else GPU_HINT)]
+    if importlib.util.find_spec("pycuda") is None:
+        return [Finding("GPU", False, "nothing to ask for one", "install pycuda")]
+    driver = cuda.driver_version()
+    return [
+        Finding(
+            f"GPU {each.ordinal}",
+            True,
+            f"{each.name}, {each.target}, {each.memory / 1e9:.1f} GB, driver for CUDA {driver}",
+        )
+        for each in cuda.devices()
+    ]
+
+
+def _nvenc() -> list[Finding]:
+    present = [name for name in NVENC if name in video.find().encoders]
+    hint = "" if present else "for encoding on the GPU: an ffmpeg built with NVENC"
+    return [Finding("NVENC", bool(present), ", ".join(present) or "not in this ffmpeg", hint)]
 
 
 def _weights() -> list[Finding]:
@@ -89,6 +126,18 @@ def _weights() -> list[Finding]:
 
 
 def _engines() -> list[Finding]:
-    found = sorted(artefacts.engines_home().glob("*/*.json"))
-    hint = "" if found else "afitrt build-engine --size WxH (interpolate makes them on the way too)"
-    return [Finding("stages", bool(found), f"{len(found)} in {artefacts.engines_home()}", hint)]
+    facts = []
+    for sidecar in artefacts.stored():
+        with suppress(AfitrtError):
+            facts.append(artefacts.read_sidecar(sidecar.with_suffix("")))
+    kept = Counter(f"{each['runtime']} for {each['target']}" for each in facts if each["width"])
+    listed = ", ".join(f"{count} of {name}" for name, count in sorted(kept.items()))
+    hint = "" if kept else "afitrt build-engine --size WxH (interpolate makes them on the way too)"
+    findings = [Finding("stages", bool(kept), f"{listed or 'none'} in {artefacts.engines_home()}", hint)]
+    target = present_gpu().target
+    if target is not None:
+        fit = [each for each in facts if each["target"] == target and each["runtime"] in FLAVOURS]
+        findings.append(
+            Finding(f"engines for {target}", bool(fit), str(len(fit)), "" if fit else "afitrt build-engine")
+        )
+    return findings

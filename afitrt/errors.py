@@ -1,16 +1,16 @@
 """Every failure that is not a bug of ours, as one tree. Each class is one exit code of the command line.
 
-    AfitrtError                1  a defect of afitrt itself (please report it)
-    ├── UsageError             2  an option, or two together, cannot be used
-    ├── InputError             3  the source cannot be read
-    ├── OutputError            4  the destination cannot be written
-    ├── MissingToolError       5  a program, library or encoder is not installed
-    ├── ArtefactError          6  weights, graphs or engines are missing, damaged or made for something else
-    ├── ResourceError          7  memory or disk cannot hold the job; known before the first frame
-    ├── RenderError            8  the network or the encoder failed in mid-run
-    ├── PartialInputError      9  the source is damaged; all that could be decoded is in the finished file
-    ├── RetryError            75  a passing condition (full disk, lost device, SIGTERM): the same command may work
-    └── InterruptedRunError  130  Ctrl-C
+AfitrtError                1  a defect of afitrt itself (please report it)
+├── UsageError             2  an option, or two together, cannot be used
+├── InputError             3  the source cannot be read
+├── OutputError            4  the destination cannot be written
+├── MissingToolError       5  a program, library or encoder is not installed
+├── ArtefactError          6  weights, graphs or engines are missing, damaged or made for something else
+├── ResourceError          7  memory or disk cannot hold the job; known before the first frame
+├── RenderError            8  the network or the encoder failed in mid-run
+├── PartialInputError      9  the source is damaged; all that could be decoded is in the finished file
+├── RetryError            75  a passing condition (full disk, lost device, SIGTERM): the same command may work
+└── InterruptedRunError  130  Ctrl-C
 """
 
 from __future__ import annotations

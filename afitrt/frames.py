@@ -1,8 +1,8 @@
 """Values that travel between the rooms: what a video is, what a picture looks like, how it is padded.
 
 Sizes are width x height in pixels when named, height x width in array shapes. A decoded frame is an ndarray
-[height, width, 3], RGB, uint8 or uint16 over its full range (stills may be float32, 0..1). A planar picture is float32 [1, 3, H, W], RGB,
-0..1, padded to a multiple by repeating its right and bottom edges.
+[height, width, 3], RGB, uint8 or uint16 over its full range (stills may be float32, 0..1). A planar picture is
+float32 [1, 3, H, W], RGB, 0..1, padded to a multiple by repeating its right and bottom edges.
 """
 
 from __future__ import annotations
@@ -101,9 +101,7 @@ def to_planar(frame: Pixels, geometry: Geometry) -> Planar:
     """float32 [1, 3, H, W] in 0..1 of a frame [height, width, 3]; right and bottom edges are repeated."""
     height, width, _ = frame.shape
     planar = np.empty((1, 3, geometry.height, geometry.width), np.float32)
-    np.divide(
-        frame.transpose(2, 0, 1), _full_range(frame.dtype), out=planar[0, :, :height, :width], casting="unsafe"
-    )
+    np.divide(frame.transpose(2, 0, 1), _full_range(frame.dtype), out=planar[0, :, :height, :width], casting="unsafe")
     planar[0, :, :height, width:] = planar[0, :, :height, width - 1 : width]
     planar[0, :, height:, :] = planar[0, :, height - 1 : height, :]
     return planar

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from afitrt.frames import Pixels
-from afitrt.models.protocol import Interpolator, Picture
+from afitrt.models.protocol import Interpolator, Overlapping, Picture
 from afitrt.options import ScheduleOptions
-from afitrt.schedule import End, Frame, Mix, Node, Source, Step, plan
+from afitrt.schedule import End, Frame, Mix, Node, Output, Source, Step, plan
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,28 @@ class Renderer:
         """The step's outputs in order, then frees what it releases."""
         self._compute({node for output in step.outputs for node in self._missing(output.node)})
         for output in step.outputs:
-            if isinstance(output.node, Source):
-                yield Rendered(self._frames[output.node.index], output.pts, interpolated=False)
-            else:
-                pixels = self._interpolator.download(self._pictures[output.node])
-                yield Rendered(pixels, output.pts, interpolated=True)
+            yield self._begun(output)()
         for node in step.release:
             self._release(node)
+
+    def begin(self, step: Step) -> list[Callable[[], Rendered]]:
+        """The same, with downloads that are only begun; each result waits for its own."""
+        self._compute({node for output in step.outputs for node in self._missing(output.node)})
+        begun = [self._begun(output) for output in step.outputs]
+        for node in step.release:
+            self._release(node)
+        return begun
+
+    def _begun(self, output: Output) -> Callable[[], Rendered]:
+        node, pts = output.node, output.pts
+        if isinstance(node, Source):
+            frame = self._frames[node.index]
+            return lambda: Rendered(frame, pts, interpolated=False)
+        picture = self._pictures[node]
+        if isinstance(self._interpolator, Overlapping):
+            pixels = self._interpolator.begin_download(picture)
+            return lambda: Rendered(pixels(), pts, interpolated=True)
+        return lambda: Rendered(self._interpolator.download(picture), pts, interpolated=True)
 
     def close(self) -> None:
         """Frees every picture that is still held."""
@@ -100,7 +115,8 @@ def render(
 ) -> Iterator[Rendered]:
     """Pictures in display order, for frames in display order that end with End; n_forward is resolved.
 
-    Holds no more frames than the schedule's look-ahead.
+    Holds no more frames than the schedule's look-ahead; with an interpolator that goes on computing while pictures
+    come down, outputs are one step late, so that it always has work.
     """
     renderer = Renderer(interpolator)
 
@@ -112,8 +128,17 @@ def render(
                 renderer.add(index, item.pixels)
                 yield item.frame
 
+    late: list[Callable[[], Rendered]] = []
     try:
         for step in plan(timing(), options):
-            yield from renderer.evaluate(step)
+            if not isinstance(interpolator, Overlapping):
+                yield from renderer.evaluate(step)
+                continue
+            begun = renderer.begin(step)
+            for finished in late:
+                yield finished()
+            late = begun
+        for finished in late:
+            yield finished()
     finally:
         renderer.close()

@@ -85,7 +85,9 @@ def between(
     height, width, _ = first.shape
     if first.shape != second.shape:
         raise InputError(
-            f"{right} is {second.shape[1]}x{second.shape[0]}", f"{width}x{height}, as {left} is", "two pictures of one size"
+            f"{right} is {second.shape[1]}x{second.shape[0]}",
+            f"{width}x{height}, as {left} is",
+            "two pictures of one size",
         )
     interpolator = models.make(options, width, height, np.float32, say, (2 + len(times), 2))
     try:

@@ -1,6 +1,6 @@
 """`make demo`: a real clip in, a smooth clip and a picture of it out, by the commands a user would type.
 
-    python bench/demo.py FOLDER
+python bench/demo.py FOLDER
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A drawn clip for measuring motion: cels on ones, twos and threes over a background that pans on ones.
+"""A drawn clip for measuring motion: cels on ones, twos, threes or mixed over a background that pans on ones.
 
 Each cel is a disc of a pure colour on a grey background, so that its place in any picture is the centre of
 gravity of that colour, whatever an interpolator made of its edges.
@@ -7,6 +7,7 @@ gravity of that colour, whatever an interpolator made of its edges.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, cycle, takewhile
 from typing import Any
 
 import cv2
@@ -15,6 +16,8 @@ import numpy.typing as npt
 
 Frame = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
+Hold = int | tuple[int, ...]
+"""For how many frames a drawing is shown; several numbers take turns."""
 
 SPEED = 3
 """Pixels per source frame, on average, of every cel."""
@@ -22,28 +25,42 @@ PAN = 2
 """Pixels per source frame of the background."""
 
 
-def background(width: int, height: int, length: int) -> Frame:
+def background(width: int, height: int, length: int, grain: int) -> Frame:
     """uint8 [height, wide, 3]: grey, smooth texture, wide enough to pan over `length` frames."""
     rng = np.random.default_rng(7)
-    coarse = rng.uniform(60, 190, (height // 8 + 2, (width + PAN * length) // 8 + 2)).astype(np.float32)
-    smooth = cv2.resize(coarse, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC)
+    coarse = rng.uniform(60, 190, (height // grain + 2, (width + PAN * length) // grain + 2)).astype(np.float32)
+    smooth = cv2.resize(coarse, None, fx=grain, fy=grain, interpolation=cv2.INTER_CUBIC)
     return np.clip(smooth, 40, 210).astype(np.uint8)[:height, : width + PAN * length, None].repeat(3, axis=2)
 
 
-def clip(width: int, height: int, length: int, holds: Sequence[int]) -> list[Frame]:
-    """`length` frames [height, width, 3], RGB: cel i, in colour channel i, is drawn anew every holds[i] frames."""
-    wide = background(width, height, length)
+def drawn_at(hold: Hold, index: int) -> int:
+    """The frame at which the drawing that frame `index` shows was new."""
+    holds = (hold,) if isinstance(hold, int) else hold
+    return list(takewhile(lambda start: start <= index, accumulate(cycle(holds), initial=0)))[-1]
+
+
+def clip(width: int, height: int, length: int, holds: Sequence[Hold], grain: int = 8) -> list[Frame]:
+    """`length` frames [height, width, 3], RGB: cel i, in colour channel i % 3 and its own band, is held as holds[i].
+
+    grain: how coarse the background is, in pixels.
+    """
+    wide = background(width, height, length, grain)
     frames = []
     for index in range(length):
         frame = wide[:, PAN * index : PAN * index + width].copy()
-        for channel, hold in enumerate(holds):
-            x = 24 + SPEED * hold * (index // hold)
-            y = (2 * channel + 1) * height // (2 * len(holds))
+        for cel, hold in enumerate(holds):
+            x = 24 + SPEED * drawn_at(hold, index)
+            y = (2 * cel + 1) * height // (2 * len(holds))
             colour = [30, 30, 30]
-            colour[channel] = 235
+            colour[cel % 3] = 235
             cv2.circle(frame, (x, y), height // (4 * len(holds)), colour, -1, cv2.LINE_AA)
         frames.append(frame)
     return frames
+
+
+def band(cel: int, count: int, height: int) -> slice:
+    """The rows in which cel `cel` of `count` is alone."""
+    return slice(cel * height // count, (cel + 1) * height // count)
 
 
 def places(frames: Sequence[npt.NDArray[Any]], channel: int) -> Floats:

@@ -1,6 +1,6 @@
 """Peak memory of the whole pipeline at 1080p, short and long: it must not grow with the length.
 
-    python bench/memory.py [--out bench/results/memory.json]
+python bench/memory.py [--out bench/results/memory.json]
 """
 
 from __future__ import annotations

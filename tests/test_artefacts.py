@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from afitrt import artefacts
-from afitrt.errors import ArtefactError, OutputError
+from afitrt.errors import ArtefactError, OutputError, RetryError
 
 IDENTITY = artefacts.Identity(
     runtime="onnx",
@@ -88,3 +92,50 @@ def test_an_unwritable_folder_is_an_error_of_three_parts(home: Path) -> None:
     with pytest.raises(OutputError, match="cannot write in") as caught:
         make()
     assert caught.value.expected and caught.value.hint
+
+
+def test_of_two_that_publish_at_once_the_first_stays_whole() -> None:
+    def slow(path: Path) -> None:
+        assert make(b"first") == artefacts.file_path(IDENTITY, ".onnx")
+        path.write_bytes(b"second")
+
+    path = artefacts.make(IDENTITY, ".onnx", slow)
+    assert path.read_bytes() == b"first"
+    assert artefacts.find(IDENTITY, ".onnx") == path
+
+
+def test_a_damaged_artefact_is_replaced_by_the_next_that_is_made() -> None:
+    make().write_bytes(b"damaged")
+    path = make(b"whole")
+    assert path.read_bytes() == b"whole" and artefacts.find(IDENTITY, ".onnx") == path
+
+
+def test_what_a_killed_process_left_goes_when_the_next_artefact_is_made(home: Path) -> None:
+    shelf = home / "engines" / "onnx"
+    code = "import os; print(os.getpid())"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    mine, theirs, foreign = (
+        shelf / f".making-{host}-{pid}-ab"
+        for host, pid in ((artefacts._host(), ended.stdout.strip()), (artefacts._host(), os.getpid()), ("other", 1))
+    )
+    for folder in (mine, theirs, foreign):
+        folder.mkdir(parents=True)
+    assert artefacts.leftovers() == [mine]
+    make()
+    assert not mine.exists() and theirs.exists() and foreign.exists()
+    assert [path.name for path in artefacts.stored()] == [artefacts.file_path(IDENTITY, ".onnx").name + ".json"]
+
+
+def test_a_full_disk_is_a_reason_to_try_again(home: Path) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(RetryError, match="is full"):
+        artefacts.make(IDENTITY, ".onnx", full)
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
+def test_facts_about_an_artefact_lie_in_its_sidecar() -> None:
+    path = artefacts.make(IDENTITY, ".onnx", lambda path: path.write_bytes(b"x") and None, {"seconds": 2.5})
+    assert artefacts.read_sidecar(path)["about"] == {"seconds": 2.5}
+    assert artefacts.check_folder(path.parent) == path

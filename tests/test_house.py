@@ -33,10 +33,9 @@ TABLE: dict[str, set[str]] = {
     "render": BASE | {"models", "schedule"},
     "stills": BASE | {"artefacts", "models"},
     "task": BASE | {"rates", "scenes", "schedule", "video"},
-    "estimate": BASE | {"models", "schedule"},
-    "pipeline": BASE
-    | {"channel", "events", "video", "models", "scenes", "schedule", "render", "estimate", "task"},
-    "doctor": BASE | {"artefacts", "video", "weights"},
+    "estimate": BASE | {"models", "render", "schedule"},
+    "pipeline": BASE | {"channel", "events", "video", "models", "scenes", "schedule", "render", "estimate", "task"},
+    "doctor": BASE | {"artefacts", "runtimes", "video", "weights"},
 }
 HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "av", "tensorrt", "ffmpeg", "numpy")
 

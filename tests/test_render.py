@@ -71,7 +71,11 @@ def position(node: Node) -> float:
 
 schedules = st.one_of(
     st.builds(
-        ScheduleOptions, times=st.integers(1, 4), n_forward=st.integers(1, 4), shrink=st.booleans(), correct=st.booleans()
+        ScheduleOptions,
+        times=st.integers(1, 4),
+        n_forward=st.integers(1, 4),
+        shrink=st.booleans(),
+        correct=st.booleans(),
     ),
     st.builds(
         ScheduleOptions,

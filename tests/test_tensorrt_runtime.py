@@ -26,21 +26,24 @@ from afitrt import artefacts, estimate, models, weights
 from afitrt.errors import AfitrtError, ArtefactError, RenderError, ResourceError, RetryError, UsageError
 from afitrt.frames import Geometry
 from afitrt.models.gmfss import GMFSS
-from afitrt.models.staged import Staged
+from afitrt.models.staged import OverlappingStaged, Staged
 from afitrt.options import ModelOptions, ScheduleOptions
 from afitrt.render import Decoded, render
 from afitrt.runtimes import choosing, kernels
 from afitrt.runtimes.onnx import OnnxRuntime
 from afitrt.runtimes.tensorrt.memory import Live
-from afitrt.runtimes.tensorrt.runtime import TensorRtRuntime
+from afitrt.runtimes.tensorrt.runtime import PINNED, TensorRtRuntime
 from afitrt.schedule import End, Frame
 from afitrt.video import probe
 
 WIDTH, HEIGHT = 60, 50
 HALF = Fraction(1, 2)
 LIVE = Live(6, 4)
-TOLERANCE = {"fp32": 2e-3, "fp16": 2e-2}
-"""Largest difference from ONNX Runtime at the same precision, pictures in 0..1. In half the emulation rounds more."""
+TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2}
+"""Root mean square of the difference from ONNX Runtime at the same precision, pictures in 0..1.
+
+Random weights make a network that enlarges a single rounding in half; published ones do not.
+"""
 
 
 class Machine:
@@ -56,8 +59,8 @@ class Machine:
     def runtime(self, precision: str = "fp32", live: Live = LIVE) -> TensorRtRuntime:
         return TensorRtRuntime(self.options(precision), WIDTH, HEIGHT, live, self.said.append)
 
-    def network(self, dtype: type, precision: str = "fp32", live: Live = LIVE) -> Staged:
-        return Staged(GMFSS, self.runtime(precision, live), WIDTH, HEIGHT, 1.0, dtype)
+    def network(self, dtype: type, precision: str = "fp32", live: Live = LIVE) -> OverlappingStaged:
+        return OverlappingStaged(GMFSS, self.runtime(precision, live), WIDTH, HEIGHT, 1.0, dtype)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +123,7 @@ def test_pictures_are_those_of_onnx(machine: Machine, frames: list[Any], precisi
     exact = Staged(GMFSS, OnnxRuntime(options, lambda _: None), WIDTH, HEIGHT, 1.0, np.float32)
     (expected,) = middle(exact, frames[:2])
     assert np.ptp(expected) > 0.05, "random weights make a picture that tells something"
-    np.testing.assert_allclose(found, expected, atol=TOLERANCE[precision])
+    assert np.sqrt(np.mean((found - expected) ** 2)) < TOLERANCE[precision]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -173,10 +176,49 @@ def test_a_schedule_fits_the_memory_planned_for_it(machine: Machine, frames: lis
     network = machine.network(np.uint8, live=live)
     runtime: Any = network._runtime
     plan = runtime.reserve()
-    decoded = [Decoded(Frame(Fraction(k, 24), cut=k == 0), frame) for k, frame in enumerate(frames)]
-    outputs = list(render([*decoded, End(Fraction(len(frames), 24))], schedule, network))
+    outputs = list(render(decoded(frames), schedule, network))
     assert len(outputs) == 2 * len(frames)
     assert 0.7 * plan.total <= runtime._arena.peak <= runtime._arena.capacity
+    network.close()
+
+
+def decoded(frames: list[Any]) -> list[Decoded | End]:
+    timed = [Decoded(Frame(Fraction(k, 24), cut=k == 0), frame) for k, frame in enumerate(frames)]
+    return [*timed, End(Fraction(len(frames), 24))]
+
+
+def test_the_next_pictures_are_under_way_while_finished_ones_come_down(machine: Machine, frames: list[Any]) -> None:
+    schedule = ScheduleOptions(n_forward=1)
+    network = machine.network(np.uint8, live=Live(*estimate.live_on_device(schedule)))
+    late, queued = [], []
+    for rendered in render(decoded(frames), schedule, network):
+        late.append(rendered.pixels.copy())
+        queued.append(machine.trt.calls["execute"])
+    waited = machine.cuda.calls["cuEventSynchronize"]
+    network.close()
+    plain = Staged(GMFSS, machine.runtime(live=Live(8, 8)), WIDTH, HEIGHT, 1.0, np.uint8)
+    prompt, asked = [], []
+    executed = machine.trt.calls["execute"]
+    for rendered in render(decoded(frames), schedule, plain):
+        prompt.append(rendered.pixels.copy())
+        asked.append(machine.trt.calls["execute"] - executed)
+    plain.close()
+    np.testing.assert_array_equal(late, prompt)
+    assert queued[0] > asked[0] and queued[-1] == asked[-1] and waited > 0
+
+
+@pytest.mark.parametrize("count", [2, 9])
+def test_more_downloads_than_buffers_still_come_down(machine: Machine, frames: list[Any], count: int) -> None:
+    network = machine.network(np.uint8, live=Live(2 + count, 2))
+    runtime: Any = network._runtime
+    pair = [network.upload(frame) for frame in frames[:2]]
+    made = network.between(*pair, [Fraction(k, count + 1) for k in range(1, count + 1)])
+    begun = [network.begin_download(picture) for picture in made]
+    expected = [network.download(picture) for picture in made]
+    for picture in (*pair, *made):
+        network.release(picture)
+    np.testing.assert_array_equal([each() for each in begun], expected)
+    assert runtime._pool.free == PINNED
     network.close()
 
 
@@ -191,7 +233,7 @@ def test_the_host_waits_for_downloads_only(machine: Machine, frames: list[Any]) 
     assert taken == 1, "for the pinned buffer that carries t, not for any picture"
 
 
-@pytest.mark.parametrize("machine", [Gpu(memory=30 << 20)], indirect=True)
+@pytest.mark.parametrize("machine", [Gpu(memory=10 << 20)], indirect=True)
 def test_too_little_memory_is_known_before_the_first_frame_and_names_what_fits(machine: Machine) -> None:
     runtime = machine.runtime(live=Live(45, 42))
     for stage in GMFSS.stages:
@@ -244,8 +286,10 @@ def test_a_damaged_engine_is_found_before_it_is_loaded(machine: Machine) -> None
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
     loads = machine.trt.calls.get("deserialize", 0)
+    runtime = machine.runtime()
     with pytest.raises(ArtefactError, match="is damaged"):
-        machine.runtime().stage("fuse", Geometry(64, 64))
+        runtime.stage("fuse", Geometry(64, 64))
+    runtime.close()
     path.write_bytes(whole)
     assert machine.trt.calls.get("deserialize", 0) == loads
 

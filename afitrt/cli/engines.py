@@ -90,8 +90,9 @@ def list_engines(as_json: AsJson = False) -> None:
             entries.append(entry(sidecar.with_suffix("")))
         except ArtefactError as error:
             damaged.append(error.found)
+    kernels = [each for each in entries if each["size"] is None]
     if as_json:
-        print_json({"engines": entries, "unreadable": damaged})
+        print_json({"engines": [each for each in entries if each["size"]], "kernels": kernels, "unreadable": damaged})
         return
     for each in entries:
         facts = f"{each['size'] or 'any size'} scale {each['scale']:g} {each['precision']} {each['target']}"

@@ -48,9 +48,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def spread(**given: Any) -> None:
-        gathered = {
-            name: kind(**{f.name: given.pop(f.name) for f in fields(kind)}) for name, kind in groups.items()
-        }
+        gathered = {name: kind(**{f.name: given.pop(f.name) for f in fields(kind)}) for name, kind in groups.items()}
         command(**given, **gathered)
 
     spread.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -183,9 +181,7 @@ class ModelFlags:
 
     model: Annotated[str, typer.Option(help=f"Network: {', '.join(MODELS)}.")] = "gmfss"
     weights: Annotated[str, typer.Option(help="Weight set, as `afitrt weights list` names it.")] = "gmfss-union"
-    scale: Annotated[
-        str, typer.Option(help=f"Optical flow's scale: {', '.join(f'{s:g}' for s in SCALES)}.")
-    ] = "1.0"
+    scale: Annotated[str, typer.Option(help=f"Optical flow's scale: {', '.join(f'{s:g}' for s in SCALES)}.")] = "1.0"
     precision: Annotated[
         str | None,
         typer.Option(help=f"Arithmetic: {', '.join(PRECISIONS)}.", show_default="fp16 on TensorRT, fp32 on onnx"),
@@ -222,12 +218,8 @@ class EncodeFlags:
 
     codec: Annotated[str, typer.Option(help="Video encoder, by ffmpeg's name.")] = "libx265"
     crf: Annotated[str, typer.Option(help="Quality; lower is better and larger.")] = "16"
-    preset: Annotated[
-        str | None, typer.Option(help="The encoder's preset.", show_default="the encoder's own")
-    ] = None
-    pix_fmt: Annotated[
-        str | None, typer.Option(help="Pixel format.", show_default="10 bit 4:2:0 where it fits")
-    ] = None
+    preset: Annotated[str | None, typer.Option(help="The encoder's preset.", show_default="the encoder's own")] = None
+    pix_fmt: Annotated[str | None, typer.Option(help="Pixel format.", show_default="10 bit 4:2:0 where it fits")] = None
 
     def options(self) -> EncodeOptions:
         """Raises UsageError."""

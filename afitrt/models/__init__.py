@@ -12,7 +12,7 @@ from afitrt.errors import ArtefactError, UsageError
 from afitrt.models.gmfss import GMFSS
 from afitrt.models.protocol import Interpolator, Memory
 from afitrt.models.rife import RIFE, RIFE48
-from afitrt.models.staged import Manifest, Staged
+from afitrt.models.staged import Manifest, OverlappingStaged, Staged
 from afitrt.options import ModelOptions
 from afitrt.runtimes.protocol import Runtime
 
@@ -113,8 +113,9 @@ def make(
     manifest = MANIFESTS[options.model]
     _ensure_weights(manifest, options.weights, say)
     runtime = _runtime(options, width, height, say, live or PAIR)
+    kind = Staged if options.runtime == "onnx" else OverlappingStaged
     try:
-        made = Staged(manifest, runtime, width, height, options.scale, dtype)
+        made = kind(manifest, runtime, width, height, options.scale, dtype)
         runtime.reserve()
     except BaseException:
         runtime.close()

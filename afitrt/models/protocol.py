@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from afitrt.frames import Pixels
 
@@ -68,3 +68,11 @@ class Interpolator(Protocol):
 
     def close(self) -> None:
         """Gives everything back."""
+
+
+@runtime_checkable
+class Overlapping(Protocol):
+    """An interpolator that goes on computing while pictures come down."""
+
+    def begin_download(self, picture: Picture) -> Callable[[], Pixels]:
+        """Starts a download; the result waits for it. The picture may be released at once."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from afitrt.frames import Geometry, Pixels, padded
 from afitrt.models.protocol import Memory, StageClock
-from afitrt.runtimes.protocol import Runtime, Tensor
+from afitrt.runtimes.protocol import OverlappingRuntime, Runtime, Tensor
 
 
 def _no_advice(width: int, height: int, scale: float) -> list[str]:
@@ -131,3 +131,13 @@ class Staged:
     def _free(self, tensors: dict[str, Tensor]) -> None:
         for tensor in tensors.values():
             self._runtime.release(tensor)
+
+
+class OverlappingStaged(Staged):
+    """Staged on a runtime that computes while pictures come down. See Overlapping."""
+
+    _runtime: OverlappingRuntime
+
+    def begin_download(self, picture: Encoded) -> Callable[[], Pixels]:
+        """See Overlapping."""
+        return self._runtime.begin_download(picture.image, self._width, self._height, self._dtype)

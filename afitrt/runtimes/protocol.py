@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,3 +48,10 @@ class Runtime(Protocol):
 
     def close(self) -> None:
         """Gives everything back; no stage may be called afterwards."""
+
+
+class OverlappingRuntime(Runtime, Protocol):
+    """A runtime whose work is queued: stages return before they are done."""
+
+    def begin_download(self, tensor: Tensor, width: int, height: int, dtype: npt.DTypeLike) -> Callable[[], Pixels]:
+        """Starts what `download` does; the result waits for it. The tensor may be released at once."""

@@ -26,8 +26,8 @@ from afitrt.runtimes.tensorrt.engine import Engine, Slot
 from afitrt.runtimes.tensorrt.engines import KERNEL_STAGES, ensure_engine
 from afitrt.runtimes.tensorrt.flavours import FLAVOURS, check_target
 
-PINNED = 4
-"""Pinned buffers: two pictures on their way up and one down, and one to spare."""
+PINNED, SPARE = 6, 2
+"""Pinned buffers, each of a padded picture, and how many of them are kept for the way up."""
 
 
 @dataclass(frozen=True)
@@ -242,27 +242,47 @@ class TensorRtRuntime:
 
     def to_host(self, tensor: DeviceTensor) -> npt.NDArray[np.float32]:
         """See Runtime. Waits for what makes the tensor."""
-        return self._receive(tensor.block.address, tensor.shape, tensor.dtype).astype(np.float32)
+        return self._receive(tensor.block.address, tensor.shape, tensor.dtype)().astype(np.float32)
 
     def download(self, tensor: DeviceTensor, width: int, height: int, dtype: npt.DTypeLike) -> Pixels:
         """See Runtime. The device crops and rounds; only finished pictures of whole numbers come down."""
+        return self._begun(tensor, width, height, dtype)()
+
+    def begin_download(
+        self, tensor: DeviceTensor, width: int, height: int, dtype: npt.DTypeLike
+    ) -> Callable[[], Pixels]:
+        """See OverlappingRuntime. Waits at once where buffers run short."""
+        begun = self._begun(tensor, width, height, dtype)
+        if self._pool.free > SPARE:
+            return begun
+        pixels = begun()
+        return lambda: pixels
+
+    def _begun(self, tensor: DeviceTensor, width: int, height: int, dtype: npt.DTypeLike) -> Callable[[], Pixels]:
         if np.dtype(dtype) == np.float32:
-            return from_planar(self.to_host(tensor), width, height, dtype)
+            received = self._receive(tensor.block.address, tensor.shape, tensor.dtype)
+            return lambda: from_planar(received(), width, height, dtype)
         arena, conversion = self._memory(), self._conversion(np.dtype(dtype))
         packed = arena.take(conversion.nbytes, self._compute)
         self._compute.launch(self._pictures, conversion.pack(tensor.block.address, packed.address))
-        pixels: Pixels = self._receive(packed.address, (height, width, 3), dtype)
+        pixels = self._receive(packed.address, (height, width, 3), dtype)
         arena.give(packed, self._down)
         return pixels
 
-    def _receive(self, address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    def _receive(self, address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Callable[[], npt.NDArray[Any]]:
+        """Queues a copy to the host, after what is computed so far; the result waits for it, once."""
         buffer = self._pool.take()
         view = buffer.view(shape, dtype)
         self._down.wait(self._compute.record(self._computed))
         self._down.download(address, view)
-        self._down.record(buffer.done).synchronize()
-        received = view.copy()
-        self._pool.give(buffer)
+        self._down.record(buffer.done)
+
+        def received() -> npt.NDArray[Any]:
+            buffer.done.synchronize()
+            copy = view.copy()
+            self._pool.give(buffer)
+            return copy
+
         return received
 
     def release(self, tensor: DeviceTensor) -> None:
