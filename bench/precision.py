@@ -118,8 +118,12 @@ def _checkerboard() -> Pair:
 
 
 def _moved(pixels: int) -> Pair:
-    frame = drawn.background(SIZE[0], SIZE[1], pixels // drawn.PAN)
-    return frame[:, : SIZE[0]].copy(), frame[:, pixels : pixels + SIZE[0]].copy()
+    """A soft texture that moves to the left."""
+    width, height = SIZE
+    coarse = np.random.default_rng(7).uniform(40, 210, (height // 8, (width + pixels) // 8, 3)).astype(np.float32)
+    wide = cv2.resize(coarse, (width + pixels, height), interpolation=cv2.INTER_CUBIC)
+    frame = np.clip(wide, 0, 255).astype(np.uint8)
+    return frame[:, :width].copy(), frame[:, pixels:].copy()
 
 
 def _overlap() -> Pair:

@@ -228,7 +228,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
             if column == 0:
                 axis.set_ylabel(label)
         axes[0][column].set_title(f"--model {model}")
-        axes[-1][column].set_xlabel("--n-forward (0: plain interpolation)")
+        axes[-1][column].set_xlabel("n (0: plain interpolation)")
     axes[0][-1].legend(frameon=False)
     grid.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -282,7 +282,7 @@ def test_an_engine_that_cannot_be_used_says_why(machine: Machine, what: str, err
 
 def test_a_damaged_engine_is_found_before_it_is_loaded(machine: Machine) -> None:
     machine.network(np.uint8).close()
-    path = next(artefacts.engines_home().rglob("gmfss-fuse-*.engine"))
+    path = next(artefacts.engines_home().rglob("gmfss-fuse-*-fp32-*.engine"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
     loads = machine.trt.calls.get("deserialize", 0)

@@ -33,7 +33,7 @@ def chunked(model: onnx.ModelProto, limit: int = LIMIT) -> onnx.ModelProto:
     split = onnx.ModelProto()
     split.CopyFrom(model)
     graph = split.graph
-    found = {each.value.name: each for each in _attentions(graph) if each.nbytes > limit}
+    found = {each.value.name: each for each in _attentions(split) if each.nbytes > limit}
     gone = {name for each in found.values() for name in (each.scores.name, each.softmax.name)}
     nodes: list[onnx.NodeProto] = []
     for node in list(graph.node):
@@ -46,8 +46,8 @@ def chunked(model: onnx.ModelProto, limit: int = LIMIT) -> onnx.ModelProto:
     return split
 
 
-def _attentions(graph: onnx.GraphProto) -> list[_Attention]:
-    inferred = onnx.shape_inference.infer_shapes(helper.make_model(graph)).graph
+def _attentions(model: onnx.ModelProto) -> list[_Attention]:
+    graph, inferred = model.graph, onnx.shape_inference.infer_shapes(model).graph
     shapes = {
         value.name: ([dim.dim_value for dim in value.type.tensor_type.shape.dim], value.type.tensor_type.elem_type)
         for value in inferred.value_info

@@ -41,6 +41,8 @@ def _stage(manifest: Manifest, options: ModelOptions, geometry: Geometry, stage:
     about: dict[str, Any] = facts["about"]
     kernel = stage in KERNEL_STAGES and options.runtime != "onnx"
     graph = build.stage_model(options.model, stage, geometry, options.weights, options.precision)
+    if options.runtime != "onnx":
+        graph = build.chunked(graph)
     counted = _of_kernel(stage, options, geometry) if kernel else cost(graph)
     periods = (("picture", manifest.of_picture), ("pair", manifest.of_pair), ("time", manifest.of_time))
     return StageCost(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,15 @@ import onnx
 
 from afitrt import artefacts, build
 from afitrt.artefacts import Identity
+from afitrt.build import chunking
 from afitrt.frames import Geometry
 from afitrt.runtimes import kernels
 from afitrt.runtimes.kernels import compile as compiling
 from afitrt.runtimes.tensorrt import builder, timing
 from afitrt.runtimes.tensorrt.flavours import FLAVOURS, Flavour
 
+RECIPE = 1
+"""Raised whenever this room builds another engine of the same graph, so that older artefacts are not taken."""
 ENGINE, CUBIN = ".engine", ".cubin"
 KERNEL_STAGES = ("splat",)
 """Stages that are a kernel of ours, for TensorRT has no operator that adds up where it scatters."""
@@ -32,7 +36,7 @@ def identity(
     wanted = build.Target(flavour.name, flavour.version(), precision, target)
     found = build.stage_identity(model, stage, geometry, weight_set, wanted)
     if stage not in KERNEL_STAGES:
-        return found
+        return replace(found, graph=hashlib.sha256(f"{found.graph} {RECIPE} {chunking.LIMIT}".encode()).hexdigest())
     kernel = compiling.identity(stage, target)
     return replace(found, runtime_version=kernel.runtime_version, graph=kernel.graph, weights="")
 
@@ -61,7 +65,7 @@ def ensure_engine(
         image = kernels.cubin(stage, target)
         path = artefacts.make(wanted, suffix, lambda aside: _write(aside, image))
     elif path is None:
-        graph = build.stage_model(model, stage, geometry, weight_set, precision)
+        graph = build.chunked(build.stage_model(model, stage, geometry, weight_set, precision))
         path = _built(chosen, wanted, graph, lambda share: advance(stage, share))
     advance(stage, 1.0)
     return path

@@ -8,93 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from afitrt import build
 from afitrt.errors import AfitrtError, RenderError, ResourceError
 from afitrt.frames import Geometry, Pixels, from_planar, to_planar
 from afitrt.options import ModelOptions
 from afitrt.runtimes import cuda
 from afitrt.runtimes.kernels import Conversion, Launch, RgbLayout
 from afitrt.runtimes.tensorrt import memory
-from afitrt.runtimes.tensorrt.engine import Engine, Slot
+from afitrt.runtimes.tensorrt.engine import Engine
 from afitrt.runtimes.tensorrt.engines import KERNEL_STAGES, ensure_engine
 from afitrt.runtimes.tensorrt.flavours import FLAVOURS, check_target
+from afitrt.runtimes.tensorrt.work import EngineWork, SplatWork, Work
+from afitrt.runtimes.tensorrt.works import DeviceTensor, EngineWork, SplatWork, Work
 
 PINNED, SPARE = 6, 2
 """Pinned buffers, each of a padded picture, and how many of them are kept for the way up."""
 
 
-@dataclass(frozen=True)
-class DeviceTensor:
-    """A tensor in planned device memory, contiguous."""
-
-    block: cuda.Block
-    shape: tuple[int, ...]
-    dtype: npt.DTypeLike
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that it fills."""
-        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
-
-
-class _Work(Protocol):
-    """What a stage does: an engine or a kernel of ours."""
-
-    inputs: tuple[Slot, ...]
-    outputs: tuple[Slot, ...]
-    scratch: int
-
-    def enqueue(self, addresses: dict[str, int], stream: cuda.Stream) -> None:
-        """Queues one run."""
-
-
-class _EngineWork:
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.inputs, self.outputs, self.scratch = engine.inputs, engine.outputs, engine.scratch
-
-    def enqueue(self, addresses: dict[str, int], stream: cuda.Stream) -> None:
-        self.engine.enqueue(addresses, stream.handle)
-
-
-class _SplatWork:
-    def __init__(self, device: cuda.Device, path: Path, geometry: Geometry, precision: str) -> None:
-        self._program = cuda.Program(device, "splat", path.read_bytes())
-        self._splat = memory.splat_of(geometry, precision)
-        description = build.STAGES["gmfss"]["splat"]
-        self.inputs, self.outputs = (
-            tuple(Slot(s.name, s.shape(geometry), _dtype(s.name, precision)) for s in specs)
-            for specs in (description.inputs, description.outputs)
-        )
-        self.scratch = 0
-        self.lists: dict[str, int] = {}
-
-    @property
-    def lists_bytes(self) -> dict[str, int]:
-        """Bytes of the two work areas, by the kernels' names."""
-        return {"heads": self._splat.heads_bytes, "landings": self._splat.landings_bytes}
-
-    def enqueue(self, addresses: dict[str, int], stream: cuda.Stream) -> None:
-        stream.fill(self.lists["heads"], 0xFF, self._splat.heads_bytes)
-        for launch in self._splat.launches(addresses | self.lists):
-            stream.launch(self._program, launch)
-
-
-def _dtype(name: str, precision: str) -> npt.DTypeLike:
-    return np.float16 if precision == "fp16" and build.is_half(name) else np.float32
-
-
 class TensorRtStage:
     """See Stage. Results lie in planned memory until they are released."""
 
-    def __init__(self, name: str, runtime: TensorRtRuntime, work: _Work) -> None:
+    def __init__(self, name: str, runtime: TensorRtRuntime, work: Work) -> None:
         self._name, self._runtime, self.work = name, runtime, work
         self.inputs = tuple(slot.name for slot in work.inputs)
 
@@ -152,11 +90,11 @@ class TensorRtRuntime:
             options.runtime, options.model, name, geometry, options.weights, options.precision, target, advance
         )
         self._geometry = geometry
-        work: _Work
+        work: Work
         if name in KERNEL_STAGES:
-            work = _SplatWork(self._device, path, geometry, options.precision)
+            work = SplatWork(self._device, path, geometry, options.precision)
         else:
-            work = _EngineWork(Engine(self._flavour, name, path))
+            work = EngineWork(Engine(self._flavour, name, path))
         self._stages[name] = TensorRtStage(name, self, work)
         return self._stages[name]
 
@@ -180,15 +118,15 @@ class TensorRtRuntime:
         if scratch:
             self._scratch.append(arena.take(scratch, self._compute))
         for work in works:
-            if isinstance(work, _EngineWork):
+            if isinstance(work, EngineWork):
                 work.engine.prepare(self._scratch[0].address, scratch)
-            elif isinstance(work, _SplatWork):
+            elif isinstance(work, SplatWork):
                 for name, nbytes in work.lists_bytes.items():
                     self._scratch.append(arena.take(nbytes, self._compute))
                     work.lists[name] = self._scratch[-1].address
         return plan
 
-    def run(self, name: str, work: _Work, tensors: dict[str, DeviceTensor]) -> dict[str, DeviceTensor]:
+    def run(self, name: str, work: Work, tensors: dict[str, DeviceTensor]) -> dict[str, DeviceTensor]:
         """Queues a stage on the compute stream; its results, which are the caller's."""
         arena = self._memory()
         made = {
@@ -295,7 +233,7 @@ class TensorRtRuntime:
             with suppress(AfitrtError):
                 stream.close()
         for stage in self._stages.values():
-            if isinstance(stage.work, _EngineWork):
+            if isinstance(stage.work, EngineWork):
                 stage.work.engine.close()
         self._stages.clear()
         if self._arena is not None:
