@@ -22,8 +22,7 @@ from afitrt.runtimes.tensorrt import memory
 from afitrt.runtimes.tensorrt.engine import Engine
 from afitrt.runtimes.tensorrt.engines import KERNEL_STAGES, ensure_engine
 from afitrt.runtimes.tensorrt.flavours import FLAVOURS, check_target
-from afitrt.runtimes.tensorrt.work import EngineWork, SplatWork, Work
-from afitrt.runtimes.tensorrt.works import DeviceTensor, EngineWork, SplatWork, Work
+from afitrt.runtimes.tensorrt.work import DeviceTensor, EngineWork, SplatWork, Work
 
 PINNED, SPARE = 6, 2
 """Pinned buffers, each of a padded picture, and how many of them are kept for the way up."""

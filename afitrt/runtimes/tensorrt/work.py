@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,20 @@ from afitrt.frames import Geometry
 from afitrt.runtimes import cuda
 from afitrt.runtimes.tensorrt import memory
 from afitrt.runtimes.tensorrt.engine import Engine, Slot
+
+
+@dataclass(frozen=True)
+class DeviceTensor:
+    """A tensor in planned device memory, contiguous."""
+
+    block: cuda.Block
+    shape: tuple[int, ...]
+    dtype: npt.DTypeLike
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it fills."""
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
 
 class Work(Protocol):
