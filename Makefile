@@ -31,9 +31,11 @@ demo: $(VENV)/run.stamp  ## smooth a real clip with the real network
 test test-quick: export GOMP_SPINCOUNT := 0
 
 test: $(VENV)/export.stamp check  ## all tests
+	@mkdir -p .cache
 	$(BIN)/python -m pytest -n 2 --dist worksteal --basetemp .cache/pytest
 
 test-quick: $(VENV)/dev.stamp check  ## tests that need neither network, weights nor torch
+	@mkdir -p .cache
 	$(BIN)/python -m pytest -n 2 --basetemp .cache/pytest -m 'not weights and not export and not slow'
 
 check: $(VENV)/dev.stamp  ## lint and types
