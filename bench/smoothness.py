@@ -222,13 +222,14 @@ def plot(found: dict[str, Any], path: Path) -> None:
                 if figure == "spread_px":
                     ideal = {"color": COLOURS[cel], "linestyle": ":", "linewidth": 1.2}
                     axis.plot(depths, [each[cel] for each in found["perfect_spread_px"]], **ideal)
-            axis.set_ylim(bottom=0)
             axis.grid(alpha=0.3)
             axis.set_xticks(depths)
             if column == 0:
                 axis.set_ylabel(label)
         axes[0][column].set_title(f"--model {model}")
         axes[-1][column].set_xlabel("n (0: plain interpolation)")
+    for axis in axes[:, 0]:
+        axis.set_ylim(bottom=0)
     axes[0][-1].legend(frameon=False)
     grid.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
     python bench/strip.py [--out docs/images/strip.png]
 
-The clip is the one of smoothness.py; a thin line stands at the same place in every crop.
+The cels are those of smoothness.py; a thin line stands at the same place in every crop.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from afitrt.options import ModelOptions
 
 CEL = "threes"
 N_FORWARD = 2
+SIDE, LENGTH = 448, 14
 SHOWN = range(14, 22)
 """Pictures of the doubled rate, around the frame at which the cel is drawn anew (9)."""
-LEFT, ACROSS, DOWN = 13, 70, 56
+LEFT, ACROSS, DOWN = 9, 76, 68
 """Left edge and size of a crop."""
 COLUMN, GAP, LABEL = 146, 4, 30
 LINE, PAPER, INK = (255, 240, 60), (245, 245, 245), (40, 40, 40)
@@ -36,7 +37,7 @@ def crop(picture: Pixels) -> Pixels:
     if picture.dtype.kind == "f":
         picture = np.rint(picture * 255).astype(np.uint8)
     names = list(smoothness.CELS)
-    rows = drawn.band(names.index(CEL), len(names), smoothness.SIDE)
+    rows = drawn.band(names.index(CEL), len(names), SIDE)
     middle = (rows.start + rows.stop) // 2
     part = picture[middle - DOWN // 2 : middle + DOWN // 2, LEFT : LEFT + ACROSS]
     large = cv2.resize(part, (COLUMN, round(COLUMN * DOWN / ACROSS)), interpolation=cv2.INTER_CUBIC)
@@ -59,8 +60,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/images/strip.png"))
     given = parser.parse_args()
-    frames = smoothness.source()
-    model = models.make(ModelOptions(threads=2), smoothness.SIDE, smoothness.SIDE, np.float32, print)
+    frames = drawn.clip(SIDE, SIDE, LENGTH, list(smoothness.CELS.values()), smoothness.GRAIN)
+    model = models.make(ModelOptions(threads=2), SIDE, SIDE, np.float32, print)
     smooth = smoothness.pictures(model, frames, N_FORWARD)
     model.close()
     sheet = np.vstack(
