@@ -49,6 +49,7 @@ graphs: $(VENV)/export.stamp  ## remake afitrt/graphs from export/ (torch)
 figures: $(VENV)/export.stamp  ## remake the pictures of the docs (minutes)
 	$(PIP) --editable '.[docs]'
 	$(BIN)/python bench/smoothness.py
+	$(BIN)/python bench/strip.py
 
 bench: $(VENV)/export.stamp  ## measure against the published network
 	$(BIN)/python bench/run.py

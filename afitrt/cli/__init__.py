@@ -58,7 +58,7 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Runs the command line and exits with a documented code."""
-    signal.signal(signal.SIGTERM, _terminated)
+    before = signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except AfitrtError as error:
@@ -66,3 +66,5 @@ def main() -> None:
 
         print_error(error)
         sys.exit(error.exit_code)
+    finally:
+        signal.signal(signal.SIGTERM, before)

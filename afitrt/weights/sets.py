@@ -23,7 +23,6 @@ from afitrt.weights.pickles import Tensors
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-NETWORKS = ("feature", "flow", "metric", "grid", "ifnet")
 DEFAULT_SET = ModelOptions.weights
 STALE_SECONDS = 24 * 3600
 
