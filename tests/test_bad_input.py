@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +18,10 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-from command import Ran, afitrt, process
+from command import Ran, afitrt, command_line, process
 from video_helpers import drawn, ffmpeg, noise, packets, pattern
 
-from afitrt import artefacts, estimate
+from afitrt import artefacts, build, estimate
 from afitrt.video import probe
 
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
@@ -256,8 +259,6 @@ def test_a_closed_pipe_ends_with_a_sentence(tmp_path: Path) -> None:
 def test_damaged_weights_and_stages_are_refused_by_name(
     weights_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     monkeypatch.setenv("AFITRT_HOME", str(tmp_path / "home"))
     shutil.copytree(weights_home / "weights" / "gmfss-union", tmp_path / "home" / "weights" / "gmfss-union")
     for name in "ab":
@@ -292,3 +293,40 @@ def test_ctrl_c_twice_still_leaves_no_child(tmp_path: Path) -> None:
     running.communicate(timeout=60)
     assert running.returncode == 130
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.weights
+@pytest.mark.usefixtures("weights_home")
+def test_a_damaged_graph_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = tmp_path / "graphs"
+    shutil.copytree(build.committed().folder, graphs)
+    data = bytearray((graphs / "ifnet.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (graphs / "ifnet.onnx").write_bytes(data)
+    damaged = build.read_library(graphs)
+    monkeypatch.setattr("afitrt.build.making.committed", lambda: damaged)
+    source = drawn(tmp_path / "in.mkv", noise(3, 96, 1056))
+    before = listing(tmp_path)
+    refused(afitrt("interpolate", source, "--model", "rife", "--codec", "libx264"), 6, "ifnet.onnx", "damaged")
+    assert listing(tmp_path) == before
+
+
+def test_ctrl_c_gives_the_terminal_back(tmp_path: Path) -> None:
+    source = pattern(tmp_path / "in.mkv", seconds=120, size="320x240")
+    ours, theirs = os.openpty()
+    shown = command_line("interpolate", source, tmp_path / "out.mkv", *FAST)
+    environment = {**os.environ, "TERM": "xterm"}
+    running = subprocess.Popen(shown, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    before = termios.tcgetattr(ours)
+    os.close(theirs)
+    said = b""
+    while b"fps" not in said:
+        said += os.read(ours, 4096)
+    running.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # Linux tells the end of a terminal so.
+        while got := os.read(ours, 4096):
+            said += got
+    assert running.wait(timeout=60) == 130
+    assert said.rfind(b"\x1b[?25h") > said.rfind(b"\x1b[?25l") > -1, "the cursor stays hidden"
+    assert termios.tcgetattr(ours) == before
+    os.close(ours)
