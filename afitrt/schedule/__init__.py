@@ -1,21 +1,25 @@
 """Which pictures must exist, and when they are shown: exact arithmetic, nothing else."""
 
-from afitrt.schedule.nodes import End, Frame, Mix, Node, Output, Source, Step
+from afitrt.schedule.nodes import End, Frame, Mix, Node, Output, Source, Start, Step
 from afitrt.schedule.planning import plan, resolve_n_forward
+from afitrt.schedule.ranges import Film, select
 from afitrt.schedule.summary import Summary, correction_cost, listing, summarise
 
 __all__ = [
     "End",
+    "Film",
     "Frame",
     "Mix",
     "Node",
     "Output",
     "Source",
+    "Start",
     "Step",
     "Summary",
     "correction_cost",
     "listing",
     "plan",
     "resolve_n_forward",
+    "select",
     "summarise",
 ]

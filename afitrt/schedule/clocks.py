@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 from afitrt.errors import InputError
 from afitrt.schedule.future import spots_ahead
 from afitrt.schedule.knots import Position, Spot
+from afitrt.schedule.nodes import Start
 
 Due: TypeAlias = Iterator[tuple[Position, Fraction]]
 
@@ -125,10 +126,10 @@ class RateClock:
     The line's unit must be a multiple of the rate's numerator.
     """
 
-    def __init__(self, line: Timeline, rate: Fraction, shrink: bool, correct: bool) -> None:
+    def __init__(self, line: Timeline, rate: Fraction, shrink: bool, correct: bool, start: Start | None) -> None:
         self._line, self._rate, self._shrink, self._correct = line, rate, shrink, correct
-        self._origin: Fraction | None = None
-        self._next = 0
+        self._origin = start.origin if start else None
+        self._next = start.output if start else 0
 
     def begin(self) -> None:
         if self._origin is None:

@@ -102,3 +102,11 @@ class Step(NamedTuple):
 
     outputs: tuple[Output, ...]
     release: tuple[Node, ...]
+
+
+class Start(NamedTuple):
+    """A scene's first frame, the number of the first output shown from then on, and the time of frame 0 in seconds."""
+
+    frame: int
+    output: int
+    origin: Fraction

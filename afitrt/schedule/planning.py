@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
+from math import lcm
 
 from afitrt.errors import AfitrtError
 from afitrt.options import MAX_N_FORWARD, ScheduleOptions
 from afitrt.schedule.clocks import Clock, Due, RateClock, RatioClock, Timeline
 from afitrt.schedule.knots import Knots, Part, Position, Spot
-from afitrt.schedule.nodes import End, Frame, Mix, Node, Output, Source, Step
+from afitrt.schedule.nodes import End, Frame, Mix, Node, Output, Source, Start, Step
 
 _HALF = Fraction(1, 2)
 _fraction = lru_cache(maxsize=4096)(Fraction)
@@ -31,21 +32,22 @@ def resolve_n_forward(n_forward: int, rate: Fraction) -> int:
     return min(MAX_N_FORWARD, 2 * max(1, int(rate / 24 + Fraction(1, 4))))
 
 
-def plan(frames: Iterable[Frame | End], options: ScheduleOptions) -> Iterator[Step]:
+def plan(frames: Iterable[Frame | End], options: ScheduleOptions, start: Start | None = None) -> Iterator[Step]:
     """Steps that show every output once, in order. frames ends with End; n_forward must not be 0 any more.
 
     Lazy: when an output shown at source position p is yielded, no frame beyond ceil(p) + n + 1 has been read.
     Every Source pulled and every Mix made is in the release of exactly one step, the first after which no
     continuation of the input can use it. All fractions of one pair are in one step. The cut flag of the first
-    frame means nothing. Raises InputError where times do not rise.
+    frame means nothing. start: the place of the first of these frames in a longer input, at the start of a scene;
+    the steps are then those of the whole input from there on. Raises InputError where times do not rise.
     """
     n = options.n_forward
     if n < 1:
         raise AfitrtError(f"a plan with n_forward {n}", "a number of passes from 1", "resolve_n_forward")
-    line = Timeline(multiple_of=options.fps.numerator if options.fps else 1)
-    clock = _clock(line, options)
+    line = Timeline(_unit(options, start))
+    clock = _clock(line, options, start)
     scene: _Scene | None = None
-    for index, item in enumerate(frames):
+    for index, item in enumerate(frames, start.frame if start else 0):
         line.append(index, item.pts)
         if scene is not None and (isinstance(item, End) or item.cut):
             yield scene.finish(index)
@@ -60,9 +62,16 @@ def plan(frames: Iterable[Frame | End], options: ScheduleOptions) -> Iterator[St
     raise AfitrtError("the frames stop without an End", "an End after the last frame", "yield End(pts)")
 
 
-def _clock(line: Timeline, options: ScheduleOptions) -> Clock:
+def _unit(options: ScheduleOptions, start: Start | None) -> int:
+    """What the timeline's unit must be a multiple of, so that outputs lie on whole ticks."""
+    if options.fps is None:
+        return 1
+    return lcm(options.fps.numerator, start.origin.denominator) if start else options.fps.numerator
+
+
+def _clock(line: Timeline, options: ScheduleOptions, start: Start | None) -> Clock:
     if options.fps is not None:
-        return RateClock(line, options.fps, options.shrink, options.correct)
+        return RateClock(line, options.fps, options.shrink, options.correct, start)
     assert options.times is not None, "options hold one of the two"
     return RatioClock(line, options.times, options.shrink)
 
