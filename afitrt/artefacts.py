@@ -28,6 +28,8 @@ from afitrt.errors import ArtefactError, OutputError, RetryError
 SCHEMA = 2
 _ASIDE = ".making-"
 _STALE_SECONDS = 24 * 3600
+ANOTHER = "name another folder"
+HOME_HINT = "set AFITRT_HOME to a writable folder, or free the disk"
 
 
 def home() -> Path:
@@ -56,13 +58,14 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Yields a path in the same folder to write to; it becomes `path` on success and vanishes on failure.
+def written_aside(path: Path, hint: str = ANOTHER) -> Iterator[Path]:
+    """Yields a hidden path of the same suffix beside `path` to write to; it becomes `path` on success and vanishes on
+    failure. Makes the folder.
 
-    Raises OutputError when the folder cannot be made or written.
+    Raises RetryError where the disk is full, and OutputError with this hint when the folder cannot be made or written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    with _writing_in(path.parent):
+    aside = path.with_name(f".{path.stem}.{os.getpid()}.{os.urandom(4).hex()}{path.suffix}")
+    with writing_in(path.parent, hint):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside.touch()
     try:
@@ -74,7 +77,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _writing_in(folder: Path) -> Iterator[None]:
+def writing_in(folder: Path, hint: str = ANOTHER) -> Iterator[None]:
     """Translates the errors of writing in a folder: a full disk passes, everything else is the folder's fault."""
     try:
         yield
@@ -86,7 +89,7 @@ def _writing_in(folder: Path) -> Iterator[None]:
         raise OutputError(
             f"cannot write in {folder}: {error.strerror}",
             "a folder that this user may write",
-            "set AFITRT_HOME to a writable folder, or free the disk",
+            hint,
         ) from error
 
 
@@ -139,7 +142,7 @@ def make(identity: Identity, suffix: str, write: Callable[[Path], None], about: 
     shelf = identity.path.parent
     folder = _aside_in(shelf)
     try:
-        with _writing_in(shelf):
+        with writing_in(shelf, HOME_HINT):
             _sweep(shelf)
             folder.mkdir(parents=True)
             aside = folder / path.name

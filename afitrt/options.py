@@ -109,7 +109,7 @@ class Job:
     source: a video, a folder or pattern (%06d.png) of pictures, or `-` for y4m on standard input. output None names
     the file after the rate that it really has, in `folder` or beside the source; a pattern makes PNG files, `-` is y4m
     on standard output. rate: frames a second of pictures, which do not tell it. normalize: the constant rate to read
-    at.
+    at. drop_tracks: numbers and kinds of tracks to leave out.
     """
 
     source: Path
@@ -123,6 +123,7 @@ class Job:
     rate: Fraction | None = None
     normalize: Fraction | None = None
     folder: Path | None = None
+    drop_tracks: tuple[str, ...] = ()
     overwrite: bool = False
 
     def __post_init__(self) -> None:

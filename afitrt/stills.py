@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from afitrt import models
-from afitrt.artefacts import written_aside
+from afitrt.artefacts import writing_in, written_aside
 from afitrt.errors import InputError, OutputError, UsageError
 from afitrt.frames import Planar
 from afitrt.options import ModelOptions
@@ -62,7 +62,7 @@ def _read_array(path: Path) -> Planar:
 
 def write(path: Path, picture: Planar) -> None:
     """Writes float32 [height, width, 3], RGB, 0..1, as 16-bit PNG, or unchanged as .npy. Raises OutputError."""
-    with written_aside(path) as aside, aside.open("wb") as file:
+    with writing_in(path.parent), written_aside(path) as aside, aside.open("wb") as file:
         if path.suffix == ".npy":
             np.save(file, picture)
             return

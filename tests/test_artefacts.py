@@ -139,3 +139,23 @@ def test_facts_about_an_artefact_lie_in_its_sidecar() -> None:
     path = artefacts.make(IDENTITY, ".onnx", lambda path: path.write_bytes(b"x") and None, {"seconds": 2.5})
     assert artefacts.read_sidecar(path)["about"] == {"seconds": 2.5}
     assert artefacts.check_folder(path.parent) == path
+
+
+def test_a_file_is_written_aside_under_its_suffix(tmp_path: Path) -> None:
+    with artefacts.written_aside(tmp_path / "new" / "out.mkv") as hidden:
+        hidden.write_text("x")
+        assert hidden.suffix == ".mkv" and hidden.name.startswith(".out.")
+    assert (tmp_path / "new" / "out.mkv").read_text() == "x"
+    (tmp_path / "file").touch()
+    for hint in ("name another folder", artefacts.HOME_HINT):
+        with (
+            pytest.raises(OutputError, match="cannot write in") as caught,
+            artefacts.written_aside(tmp_path / "file" / "out.mkv", hint),
+        ):
+            pass
+        assert caught.value.hint == hint
+
+
+def test_a_full_disk_met_while_writing_is_a_passing_condition(tmp_path: Path) -> None:
+    with pytest.raises(RetryError, match="is full"), artefacts.writing_in(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from video_helpers import X264, children, ffmpeg, packets, pattern, payload
 
-from afitrt.errors import OutputError, RenderError
+from afitrt.errors import OutputError, RenderError, UsageError
 from afitrt.frames import VideoInfo
 from afitrt.options import EncodeOptions
 from afitrt.video import (
     Reader,
     Track,
     Writer,
-    aside,
     choose_encoding,
     choose_tracks,
     container_of,
@@ -25,13 +24,20 @@ from afitrt.video import (
     find,
     list_tracks,
     mux,
+    parse_drop,
     probe,
 )
 
 QUICK = EncodeOptions(codec="libx265", preset="ultrafast")
 
 
-def doubled(source: Path, out: Path, span: tuple[int, int] | None = None, wanted: EncodeOptions = QUICK) -> list[str]:
+def doubled(
+    source: Path,
+    out: Path,
+    span: tuple[int, int] | None = None,
+    wanted: EncodeOptions = QUICK,
+    drop: tuple[str, ...] = (),
+) -> list[str]:
     """Every frame twice at twice the rate, through all rooms; what mux says."""
     info = probe(source)
     encode, _ = choose_encoding(info, wanted, container_of(out), find().encoders)
@@ -41,7 +47,7 @@ def doubled(source: Path, out: Path, span: tuple[int, int] | None = None, wanted
             writer.write(frame)
             writer.write(frame)
     seconds = (info.seconds(span[0]), info.seconds(span[1])) if span else None
-    return mux(part, info, out, info.rate * 2, seconds)
+    return mux(part, info, out, info.rate * 2, seconds, drop)
 
 
 def times(path: Path, index: int) -> list[Fraction]:
@@ -212,7 +218,30 @@ def test_mp4_refuses_what_it_cannot_hold_and_lists_it(full: Path, tmp_path: Path
         doubled(full, tmp_path / "out.mp4")
     for word in ("mp4", "track 3 (subtitle subrip, ger)", "track 4 (subtitle ass)", "attachment"):
         assert word in refused.value.found
+    assert refused.value.hint == "name the output .mkv, or --drop-tracks 3,4,5"
     assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("said", ["3,4,5", "subtitle,attachment"])
+def test_what_it_cannot_hold_can_be_left_out_by_number_and_kind(full: Path, tmp_path: Path, said: str) -> None:
+    drop = parse_drop(said)
+    notes = doubled(full, tmp_path / "out.mp4", drop=drop)
+    kinds = [track.kind for track in list_tracks(tmp_path / "out.mp4")]
+    assert [kind for kind in kinds if kind != "chapters"] == ["audio", "video", "audio", "cover"]
+    assert [note.partition(" is left out")[0] for note in notes] == [
+        str(each) for each in list_tracks(full) if each.kind in ("subtitle", "attachment")
+    ]
+
+
+def test_a_track_to_leave_out_must_be_there_and_not_the_video() -> None:
+    tracks = [Track(0, "video", "h264"), Track(1, "audio", "aac")]
+    for number, words in (("0", "is the video"), ("7", "no track of the source")):
+        with pytest.raises(UsageError, match=words) as refused:
+            choose_tracks(tracks, "matroska", (number,))
+        assert "track 1 (audio aac)" in refused.value.expected
+    for text in ("video", "", "1,,2", "sounds", "-1"):
+        with pytest.raises(UsageError, match="--drop-tracks"):
+            parse_drop(text)
 
 
 def test_the_choice_of_tracks() -> None:
@@ -249,15 +278,6 @@ def test_a_failed_mux_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) ->
     assert out.read_text() == "the old one"
     assert list(tmp_path.glob(".*")) == []
     assert children() == before
-
-
-def test_aside_makes_the_folder_or_says_why_not(tmp_path: Path) -> None:
-    with aside(tmp_path / "new" / "out.mkv") as hidden:
-        hidden.write_text("x")
-    assert (tmp_path / "new" / "out.mkv").read_text() == "x"
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot write"), aside(tmp_path / "file" / "out.mkv"):
-        pass
 
 
 @pytest.mark.weights

@@ -65,7 +65,7 @@ def scenes(
 ) -> None:
     """Find scenes; print them, or write the cuts to a file that a person can edit."""
     from afitrt import video
-    from afitrt.artefacts import written_aside
+    from afitrt.artefacts import writing_in, written_aside
     from afitrt.cli.console import print_json, stdout
     from afitrt.scenes import cuts_text
 
@@ -73,7 +73,7 @@ def scenes(
     verdicts = list(_verdicts(info, scenes.options()))
     cuts = [verdict.index for verdict in verdicts if verdict.cut]
     if output is not None:
-        with written_aside(output) as aside:
+        with writing_in(output.parent), written_aside(output) as aside:
             aside.write_text(cuts_text(cuts))
     if as_json:
         print_json({"frames": [asdict(verdict) for verdict in verdicts[1:]]})

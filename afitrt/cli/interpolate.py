@@ -37,6 +37,9 @@ def interpolate(
     normalize: Annotated[
         str | None, typer.Option(help="Read at this constant rate, repeating and dropping frames.")
     ] = None,
+    drop_tracks: Annotated[
+        str | None, typer.Option(help="Tracks to leave out: numbers or kinds, as in 3,4 or subtitle,attachment.")
+    ] = None,
     out_dir: Annotated[
         Path | None, typer.Option("--out-dir", help="Take every argument as an input; write into this folder.")
     ] = None,
@@ -50,6 +53,7 @@ def interpolate(
     from afitrt.cli import batch
     from afitrt.cli.console import Reporter
     from afitrt.rates import parse_rate
+    from afitrt.video import parse_drop
 
     show: Show = partial(Reporter, quiet=quiet, verbose=verbose, as_json=as_json)
     with show(None):
@@ -66,6 +70,7 @@ def interpolate(
                 rate=None if rate is None else parse_rate(rate, "--rate"),
                 normalize=None if normalize is None else parse_rate(normalize, "--normalize"),
                 folder=out_dir,
+                drop_tracks=() if drop_tracks is None else parse_drop(drop_tracks),
                 overwrite=overwrite,
             )
             for source, output in _places(places, out_dir)

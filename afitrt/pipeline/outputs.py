@@ -48,7 +48,8 @@ class VideoFile:
         return self._mux(self._task.output)
 
     def _mux(self, path: Path) -> list[str]:
-        return video.mux(self._aside, self._task.info, path, self._task.rate, self._task.span)
+        task = self._task
+        return video.mux(self._aside, task.info, path, task.rate, task.span, task.job.drop_tracks)
 
     def keep(self) -> str | None:
         """See Output: OUT.partial.mkv, playable."""

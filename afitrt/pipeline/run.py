@@ -32,7 +32,7 @@ def interpolate(job: Job, tell: Tell) -> Done:
     task = resolve(job, info)
     container = video.container_of(task.output)
     encode, notes = video.choose_encoding(info, job.encode, container, video.find().encoders)
-    notes += _tracks(info, container)
+    notes += _tracks(info, container, job.drop_tracks)
     needed = estimate.memory(
         models.memory(job.model, info.width, info.height), task.schedule, frame_bytes=info.width * info.height * 6
     )
@@ -51,13 +51,13 @@ def interpolate(job: Job, tell: Tell) -> Done:
         interpolator.close()
 
 
-def _tracks(info: VideoInfo, container: str) -> list[str]:
+def _tracks(info: VideoInfo, container: str, drop: tuple[str, ...]) -> list[str]:
     """What becomes of the tracks beside the video, in plain lines."""
     if info.alone:
         return []
     tracks = video.list_tracks(info.path)
     if container not in (video.PNG, video.Y4M):
-        return video.choose_tracks(tracks, container)[1]
+        return video.choose_tracks(tracks, container, drop)[1]
     others = [str(track) for track in tracks if track.index != info.stream]
     return [f"left out, since the output holds pictures alone: {', '.join(others)}"] if others else []
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from afitrt.video.encoders import PNG, Y4M, choose_encoding, encoder_name
 from afitrt.video.ffmpeg import Ffmpeg, find
-from afitrt.video.mux import aside, mux
+from afitrt.video.mux import mux
 from afitrt.video.numbered import DEFAULT_NAME, numbered
 from afitrt.video.pictures import PictureReader
 from afitrt.video.pipes import STDIO
@@ -23,7 +23,7 @@ from afitrt.video.probe import probe
 from afitrt.video.read import Reader
 from afitrt.video.sources import open_reader, probe_source
 from afitrt.video.timeline import Normalised, normalise
-from afitrt.video.tracks import Track, choose_tracks, container_of, default_output, list_tracks
+from afitrt.video.tracks import Track, choose_tracks, container_of, default_output, list_tracks, parse_drop
 from afitrt.video.write import Writer, count_packets, doubtful, picture_type, try_encoder
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "Reader",
     "Track",
     "Writer",
-    "aside",
     "choose_encoding",
     "choose_tracks",
     "container_of",
@@ -52,6 +51,7 @@ __all__ = [
     "normalise",
     "numbered",
     "open_reader",
+    "parse_drop",
     "picture_type",
     "probe",
     "probe_source",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -13,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from afitrt.artefacts import written_aside
 from afitrt.errors import OutputError, RetryError
 from afitrt.frames import VideoInfo
 from afitrt.video.encoders import MATROSKA
@@ -22,30 +22,6 @@ from afitrt.video.tracks import Track, choose_tracks, container_of, list_tracks
 # What some muxers and encoders leave in the tags of a track; of a new video stream it would be wrong.
 STALE = ("BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS")
 FINE_TICKS = 1024
-
-
-@contextmanager
-def aside(out: Path) -> Iterator[Path]:
-    """A hidden name beside `out` to write to; it becomes `out` on success and vanishes on failure.
-
-    Makes the folder. Raises OutputError when it cannot be made or written.
-    """
-    hidden = out.with_name(f".{out.stem}.{os.getpid()}.{os.urandom(4).hex()}{out.suffix}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        hidden.touch()
-    except OSError as error:
-        raise OutputError(
-            f"cannot write in {out.parent}: {error.strerror}",
-            "a folder that this user may write",
-            "name another folder",
-        ) from error
-    try:
-        yield hidden
-        hidden.replace(out)
-    finally:
-        with suppress(FileNotFoundError):
-            hidden.unlink()
 
 
 @dataclass(frozen=True)
@@ -67,19 +43,21 @@ def mux(
     out: Path,
     rate: Fraction,
     span: tuple[Fraction, Fraction] | None = None,
+    drop: Collection[str] = (),
 ) -> list[str]:
     """Writes `out`: the video of `video_file` (made by Writer at this constant rate) in place of the source's,
     every other track copied packet by packet, in the source's order, with tags, chapters and dispositions.
 
     The video begins where the source's did relative to the other tracks. span, absolute source times [from, to)
-    in seconds, cuts the other tracks at packet borders; the output then starts at 0. Returns plain lines about
-    what was converted or left out. Written aside, counted, then renamed. Raises OutputError or RetryError.
+    in seconds, cuts the other tracks at packet borders; the output then starts at 0. drop: see choose_tracks. Returns
+    plain lines about what was converted or left out. Written aside, counted, then renamed.
+    Raises OutputError or RetryError.
     """
     container = container_of(out)
     if info.alone:  # Then the video written is all there is to copy.
         info, span = replace(info, path=video_file, stream=0, end=0, pts=info.pts[:0]), None
-    tracks, notes = choose_tracks(list_tracks(info.path), container)
-    with TemporaryDirectory(prefix="afitrt-") as folder, aside(out) as hidden:
+    tracks, notes = choose_tracks(list_tracks(info.path), container, drop)
+    with TemporaryDirectory(prefix="afitrt-") as folder, written_aside(out) as hidden:
         attached = _extract(info.path, tracks, Path(folder)) if container == MATROSKA else []
         streams = [each for each in tracks if container != MATROSKA or each.kind not in ("attachment", "cover")]
         parts = Parts(video_file, info, container, rate, streams, span, attached)
@@ -217,8 +195,10 @@ def _verify(parts: Parts, out: Path) -> list[str]:
     """Counts packets. Raises OutputError when video is missing; says which other track lost any."""
     written, wanted = _packet_counts(out), _packet_counts(parts.info.path)
     frames = _packet_counts(parts.video_file).get(0, 0)
+    # MP4 puts the track of chapter names before a cover.
+    places = [each.index for each in list_tracks(out) if each.kind != "chapters"]
     notes = []
-    for place, track in enumerate(parts.tracks):
+    for place, track in zip(places, parts.tracks, strict=False):
         count = written.get(place, 0)
         if track.index == parts.info.stream:
             if count != frames:

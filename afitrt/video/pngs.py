@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from afitrt.errors import AfitrtError, OutputError, RetryError
+from afitrt.artefacts import writing_in, written_aside
 from afitrt.frames import Pixels
 from afitrt.options import EncodeOptions
-from afitrt.video.mux import aside
 from afitrt.video.numbered import FIRST, numbered
 from afitrt.video.write import picture_type, to_depth
 
@@ -43,11 +41,8 @@ class PngWriter:
 
         path = self._names.path(FIRST + self.frames)
         encoded = cv2.imencode(".png", cv2.cvtColor(to_depth(frame, self._dtype), cv2.COLOR_RGB2BGR))[1]
-        try:
-            with aside(path) as hidden:
-                hidden.write_bytes(encoded.data)
-        except OSError as error:
-            raise _failure(path, error) from error
+        with writing_in(path.parent), written_aside(path) as hidden:
+            hidden.write_bytes(encoded.data)
         self.frames += 1
 
     def stop(self) -> None:
@@ -59,10 +54,3 @@ class PngWriter:
         for number in older:
             self._names.path(number).unlink(missing_ok=True)
         return len(older)
-
-
-def _failure(path: Path, error: OSError) -> AfitrtError:
-    found = f"cannot write {path}: {error.strerror}"
-    if error.errno == errno.ENOSPC:
-        return RetryError(found, "room on the disk", f"free space in {path.parent}, then run the command again")
-    return OutputError(found, "a folder that this user may write", "name another folder")

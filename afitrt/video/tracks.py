@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from afitrt.errors import InputError, OutputError
+from afitrt.errors import InputError, OutputError, UsageError
 from afitrt.video.encoders import MATROSKA, MOV, MP4, PNG, Y4M
 from afitrt.video.numbered import DEFAULT_NAME, numbered
 from afitrt.video.pipes import STDIO
@@ -28,6 +28,7 @@ HELD = MappingProxyType(
 
 
 KINDS = ("video", "audio", "subtitle", "attachment", "cover", "chapters", "data")
+DROPPABLE = ("audio", "subtitle", "attachment", "cover", "data")
 DISCARD_ALL = 48  # AVDISCARD_ALL, which ffmpeg's MP4 reader puts on the track of chapter names alone.
 
 
@@ -115,18 +116,41 @@ def _track(stream: Any) -> Track:
     )
 
 
-def choose_tracks(tracks: Sequence[Track], container: str) -> tuple[list[Track], list[str]]:
+def parse_drop(text: str) -> tuple[str, ...]:
+    """The kinds and numbers of tracks to leave out, of "2,subtitle". Raises UsageError."""
+    parts = tuple(part.strip().lower() for part in text.split(","))
+    for part in parts:
+        if part not in DROPPABLE and not part.isdecimal():
+            expected = f"numbers of tracks, or {', '.join(DROPPABLE)}"
+            raise UsageError(f"--drop-tracks {part}", expected, "--drop-tracks 3,4 or --drop-tracks attachment")
+    return parts
+
+
+def _check_drop(tracks: Sequence[Track], drop: Collection[str]) -> None:
+    numbers = {str(track.index): track for track in tracks}
+    for part in drop:
+        if part.isdecimal() and (part not in numbers or numbers[part].kind == "video"):
+            found = "the video" if part in numbers else "no track of the source"
+            others = ", ".join(str(each) for each in tracks if each.kind != "video") or "none"
+            raise UsageError(f"--drop-tracks {part} is {found}", f"one of: {others}", "leave it out")
+
+
+def choose_tracks(tracks: Sequence[Track], container: str, drop: Collection[str] = ()) -> tuple[list[Track], list[str]]:
     """The tracks that go into the container, in order, and a plain line for each that is converted or left out.
 
-    Raises OutputError, listing them, when MP4 or MOV cannot hold an audio, subtitle or attached track.
+    drop: numbers and kinds to leave out, as `parse_drop` gives them. Raises UsageError for a number that is none, and
+    OutputError, listing them, when MP4 or MOV cannot hold an audio, subtitle or attached track.
     """
+    _check_drop(tracks, drop)
     kept: list[Track] = []
     notes: list[str] = []
     impossible: list[Track] = []
     for track in tracks:
         if track.kind == "chapters":
             continue  # They are copied as chapters.
-        if track.kind == "data" or (track.kind in ("audio", "subtitle") and track.codec == "unknown"):
+        if track.kind != "video" and {str(track.index), track.kind} & set(drop):
+            notes.append(f"{track} is left out, as --drop-tracks says")
+        elif track.kind == "data" or (track.kind in ("audio", "subtitle") and track.codec == "unknown"):
             notes.append(f"{track} is left out: it cannot be copied into another file")
         elif container == MATROSKA and track.codec in NOT_IN_MATROSKA:
             notes.append(f"{track} is left out: Matroska cannot hold it")
@@ -139,7 +163,9 @@ def choose_tracks(tracks: Sequence[Track], container: str) -> tuple[list[Track],
             kept.append(track)
     if impossible:
         raise OutputError(
-            f"{container} cannot hold {', '.join(map(str, impossible))}", "a container that can", "name the output .mkv"
+            f"{container} cannot hold {', '.join(map(str, impossible))}",
+            "a container that can",
+            f"name the output .mkv, or --drop-tracks {','.join(str(each.index) for each in impossible)}",
         )
     return kept, notes
 

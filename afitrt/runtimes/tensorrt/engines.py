@@ -92,7 +92,7 @@ def _built(flavour: Flavour, wanted: Identity, graph: onnx.ModelProto, advance: 
 
 def _keep_log(wanted: Identity, log: builder.BuilderLog) -> Path:
     path = artefacts.home() / "logs" / f"{wanted.path.name}.log"
-    with artefacts.written_aside(path) as aside:
+    with artefacts.written_aside(path, artefacts.HOME_HINT) as aside:
         aside.write_text("\n".join(log.lines) + "\n")
     return path
 

@@ -38,5 +38,5 @@ def merge(flavour: Flavour, file: Path, grown: bytes) -> None:
         cache = config.create_timing_cache(grown)
         if cache.combine(config.create_timing_cache(kept), ignore_mismatch=False):
             grown = bytes(cache.serialize())
-    with artefacts.written_aside(file) as aside:
+    with artefacts.written_aside(file, artefacts.HOME_HINT) as aside:
         aside.write_bytes(hashlib.sha256(grown).digest() + grown)
