@@ -215,6 +215,7 @@ def running_job(tmp_path: Path) -> tuple[subprocess.Popen[str], list[psutil.Proc
     return running, psutil.Process(running.pid).children(recursive=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["pipe:0", "pipe:1"], ids=["writer", "reader"])
 def test_an_ffmpeg_that_is_killed_leaves_a_playable_part(tmp_path: Path, victim: str) -> None:
     running, children = running_job(tmp_path)
@@ -285,6 +286,7 @@ def test_a_read_only_home_is_no_hindrance_to_blend(tmp_path: Path, monkeypatch: 
     assert afitrt("interpolate", source, *FAST).code == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_still_leaves_no_child(tmp_path: Path) -> None:
     running, children = running_job(tmp_path)
     running.send_signal(signal.SIGINT)
@@ -311,6 +313,7 @@ def test_a_damaged_graph_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.
     assert listing(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_gives_the_terminal_back(tmp_path: Path) -> None:
     source = pattern(tmp_path / "in.mkv", seconds=120, size="320x240")
     ours, theirs = os.openpty()

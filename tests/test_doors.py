@@ -226,6 +226,7 @@ def y4m(folder: Path, pix_fmt: str = "yuv420p", seconds: float = 0.4, size: str 
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["420", "422", "444"])
 @pytest.mark.parametrize("deep", ["", "10le"])
 def test_y4m_through_both_pipes(tmp_path: Path, layout: str, deep: str) -> None:

@@ -187,6 +187,7 @@ def test_last_frame_may_be_a_cut():
     assert check_cuts([31, 99], frames=100) == (31, 99)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

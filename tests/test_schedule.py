@@ -86,6 +86,7 @@ def test_rate_positions_equal_the_reference() -> None:
 # The rule
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(inputs(), options())
 def test_outputs_follow_the_rule(frames: list[Item], options: ScheduleOptions) -> None:
@@ -125,6 +126,7 @@ def test_counts_of_constant_rates(frames: list[Item], options: ScheduleOptions, 
         assert [out.pts for out in outputs] == [i / options.fps for i in range(total)]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(inputs(), options())
 def test_order_and_scenes(frames: list[Item], options: ScheduleOptions) -> None:
@@ -152,6 +154,7 @@ def test_deep_pyramids_follow_the_rule(case: tuple[int | None, Fraction | None, 
 # Speed and length
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [(2, None), (None, Fraction(60))])
 def test_a_hundred_thousand_outputs_in_two_seconds(target: tuple[int | None, Fraction | None]) -> None:
     options = ScheduleOptions(*target, n_forward=2)
@@ -163,6 +166,7 @@ def test_a_hundred_thousand_outputs_in_two_seconds(target: tuple[int | None, Fra
     assert time.process_time() - began < 2
 
 
+@pytest.mark.slow
 def test_two_hours_of_variable_rate_do_not_drift() -> None:
     """200,000 frames on a 90 kHz clock whose spacing wanders: counts and times stay exact."""
     ticks = itertools.accumulate((3003 + (k * 7919 % 401 - 200) for k in range(200_000)), initial=0)

@@ -19,6 +19,7 @@ from afitrt.options import ScheduleOptions
 from afitrt.schedule import Frame, Mix, Node, Source, Summary, plan, summarise
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(inputs(), options())
 def test_every_node_is_released_once_and_not_used_again(frames: list[Item], options: ScheduleOptions) -> None:
@@ -50,6 +51,7 @@ def test_release_is_not_late_at_any_frame_of_a_scene(n: int, target: int | Fract
             assert not unneeded(held_after(read, frames, options), frames[:read], options), (options, read)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(inputs(), options())
 def test_look_ahead(frames: list[Item], options: ScheduleOptions) -> None:
@@ -61,6 +63,7 @@ def test_look_ahead(frames: list[Item], options: ScheduleOptions) -> None:
             assert pulled - 1 <= math.ceil(position) + options.n_forward + 1
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(inputs(), options())
 def test_a_pair_is_asked_for_in_one_step(frames: list[Item], options: ScheduleOptions) -> None:
@@ -77,6 +80,7 @@ def test_a_pair_is_asked_for_in_one_step(frames: list[Item], options: ScheduleOp
     assert summarise(steps) == Summary(sum(len(s.outputs) for s in steps), len(frames) - 1, len(seen), inferences)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [(2, None), (None, Fraction(60)), (None, Fraction(10))])
 @pytest.mark.parametrize("shrink", [True, False])
 def test_memory_is_constant_on_endless_input(target: tuple[int | None, Fraction | None], shrink: bool) -> None:

@@ -114,6 +114,7 @@ def middle(network: Staged, pair: list[Any], *times: Fraction) -> list[Any]:
 # --- the same pictures as on the CPU ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_pictures_are_those_of_onnx(machine: Machine, frames: list[Any], precision: str) -> None:
     network = machine.network(np.float32, precision)
@@ -141,6 +142,7 @@ def test_whole_numbers_travel_packed_and_come_back_as_they_were(
     np.testing.assert_array_equal(back, frames[0].astype(dtype) * (257 if dtype == np.uint16 else 1))
 
 
+@pytest.mark.slow
 def test_two_runs_and_two_orders_of_times_give_the_same_bits(machine: Machine, frames: list[Any]) -> None:
     network = machine.network(np.float32)
     third = Fraction(1, 3)
@@ -153,6 +155,7 @@ def test_two_runs_and_two_orders_of_times_give_the_same_bits(machine: Machine, f
 # --- memory and streams -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_after_the_first_pair_nothing_is_allocated_and_everything_is_given_back(
     machine: Machine, frames: list[Any]
 ) -> None:
@@ -169,6 +172,7 @@ def test_after_the_first_pair_nothing_is_allocated_and_everything_is_given_back(
     assert machine.cuda.used() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_forward", [1, 2])
 def test_a_schedule_fits_the_memory_planned_for_it(machine: Machine, frames: list[Any], n_forward: int) -> None:
     schedule = ScheduleOptions(n_forward=n_forward)
@@ -187,6 +191,7 @@ def decoded(frames: list[Any]) -> list[Decoded | End]:
     return [*timed, End(Fraction(len(frames), 24))]
 
 
+@pytest.mark.slow
 def test_the_next_pictures_are_under_way_while_finished_ones_come_down(machine: Machine, frames: list[Any]) -> None:
     schedule = ScheduleOptions(n_forward=1)
     network = machine.network(np.uint8, live=Live(*estimate.live_on_device(schedule)))
@@ -323,6 +328,7 @@ def test_a_machine_with_a_gpu_chooses_tensorrt_and_builds_for_it(machine: Machin
     assert {entry["stage"] for entry in built["engines"]} == set(GMFSS.stages)
 
 
+@pytest.mark.slow
 def test_a_video_from_file_to_file_on_the_gpu(machine: Machine, frames: list[Any], tmp_path: Path) -> None:
     source = drawn(tmp_path / "in.mkv", frames)
     ran = afitrt("interpolate", source, "--weights", "mine", "--codec", "ffv1", "--precision", "fp32")
