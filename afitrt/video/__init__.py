@@ -21,6 +21,7 @@ from afitrt.video.pipes import STDIO
 from afitrt.video.pngs import PngWriter
 from afitrt.video.probe import probe
 from afitrt.video.read import Reader
+from afitrt.video.seek import Entry, Index, entry, index_packets
 from afitrt.video.sources import open_reader, probe_source
 from afitrt.video.timeline import Normalised, normalise
 from afitrt.video.tracks import Track, choose_tracks, container_of, default_output, list_tracks, parse_drop
@@ -31,7 +32,9 @@ __all__ = [
     "PNG",
     "STDIO",
     "Y4M",
+    "Entry",
     "Ffmpeg",
+    "Index",
     "Normalised",
     "PictureReader",
     "PngWriter",
@@ -45,7 +48,9 @@ __all__ = [
     "default_output",
     "doubtful",
     "encoder_name",
+    "entry",
     "find",
+    "index_packets",
     "list_tracks",
     "mux",
     "normalise",

@@ -17,6 +17,7 @@ from afitrt.frames import Pixels, VideoInfo
 from afitrt.video.colour import to_rgb
 from afitrt.video.ffmpeg import Child, command, ending, readable_path
 from afitrt.video.pipes import Pump
+from afitrt.video.seek import Entry
 from afitrt.video.timeline import normalise
 
 # Of what ffmpeg calls errors, those that mean lost or wrong pictures.
@@ -28,8 +29,9 @@ class Reader:
 
     uint8 from sources of 8 bits, else uint16. Frame k is the k-th picture that ffmpeg hands out; it has pts
     info.pts[k], or k/rate where a rate is given: then ffmpeg's fps filter repeats and drops frames.
-    span: half-open range [a, b) of frame numbers (after the fps filter); those before a are decoded and dropped;
-    b None is the end. Of y4m on standard input the header has been taken and everything after it is read.
+    span: half-open range [a, b) of frame numbers (after the fps filter); those before a are decoded and dropped, from
+    the place that `seek` names for frame a, else from the beginning; b None is the end. Of y4m on standard input the
+    header has been taken and everything after it is read.
 
     A context manager; leaving it early ends ffmpeg. Iterate once. Raises RenderError when ffmpeg is killed from
     outside and InputError when nothing decodes; of a damaged source all comes out that decodes, and
@@ -37,11 +39,15 @@ class Reader:
     """
 
     def __init__(
-        self, info: VideoInfo, span: tuple[int, int | None] | None = None, rate: Fraction | None = None
+        self,
+        info: VideoInfo,
+        span: tuple[int, int | None] | None = None,
+        rate: Fraction | None = None,
+        seek: Entry | None = None,
     ) -> None:
         self.info = info
         self._pump = Pump(info) if info.piped else None
-        self._command = command(_output(info, span, rate))
+        self._command = command(_output(info, span, rate, seek))
         self._shape = (info.height, info.width, 3)
         self._dtype: type[np.uint8] | type[np.uint16] = np.uint8 if info.depth <= 8 else np.uint16
         self._first, end = span or (0, None)
@@ -126,13 +132,16 @@ def _promised(info: VideoInfo, first: int, end: int | None, rate: Fraction | Non
     return max(0, (total if end is None else min(end, total)) - first)
 
 
-def _output(info: VideoInfo, span: tuple[int, int | None] | None, rate: Fraction | None) -> Any:
+def _output(info: VideoInfo, span: tuple[int, int | None] | None, rate: Fraction | None, seek: Entry | None) -> Any:
     """The ffmpeg-python node that writes raw pictures to stdout."""
     filters = [] if rate is None else ["setpts=PTS-STARTPTS", f"fps=fps={rate}"]
-    if span is not None:
+    if span is not None and seek is not None:
+        filters.append(f"trim=start_pts={seek.pts}")
+        filters += [] if span[1] is None else [f"trim=end_frame={span[1] - span[0]}"]
+    elif span is not None:
         filters.append(f"trim=start_frame={span[0]}" + ("" if span[1] is None else f":end_frame={span[1]}"))
     filters += to_rgb(info)
-    return _input(info)[str(info.stream)].output(
+    return _input(info, seek)[str(info.stream)].output(
         "pipe:1",
         f="rawvideo",
         pix_fmt="rgb24" if info.depth <= 8 else "rgb48le",
@@ -141,10 +150,14 @@ def _output(info: VideoInfo, span: tuple[int, int | None] | None, rate: Fraction
     )
 
 
-def _input(info: VideoInfo) -> Any:
+def _input(info: VideoInfo, seek: Entry | None) -> Any:
     import ffmpeg
 
     if not info.piped:
-        return ffmpeg.input(readable_path(info.path), noautorotate=None)
+        place: dict[str, object] = {}
+        if seek is not None:
+            microseconds = seek.seconds.numerator * 1_000_000 // seek.seconds.denominator
+            place = {"ss": f"{microseconds}us", "seek_timestamp": 1, "noaccurate_seek": None, "copyts": None}
+        return ffmpeg.input(readable_path(info.path), noautorotate=None, **place)
     size = (info.width, info.height)
     return ffmpeg.input("pipe:0", f="rawvideo", pix_fmt=info.pix_fmt, video_size=size, framerate=str(info.rate))

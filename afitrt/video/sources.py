@@ -12,6 +12,7 @@ from afitrt.video.pictures import PictureReader, probe_pictures
 from afitrt.video.pipes import STDIO, probe_pipe
 from afitrt.video.probe import probe
 from afitrt.video.read import Reader
+from afitrt.video.seek import Entry
 
 
 def probe_source(path: Path, rate: Fraction | None = None) -> VideoInfo:
@@ -32,7 +33,12 @@ def probe_source(path: Path, rate: Fraction | None = None) -> VideoInfo:
 
 
 def open_reader(
-    info: VideoInfo, span: tuple[int, int | None] | None = None, rate: Fraction | None = None
+    info: VideoInfo,
+    span: tuple[int, int | None] | None = None,
+    rate: Fraction | None = None,
+    seek: Entry | None = None,
 ) -> Reader | PictureReader:
     """See Reader; what `probe_source` told decides who reads."""
-    return (PictureReader if info.pictures else Reader)(info, span, rate)
+    if info.pictures:
+        return PictureReader(info, span, rate)
+    return Reader(info, span, rate, seek)
