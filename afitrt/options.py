@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from afitrt import plugins
 from afitrt.errors import UsageError
 
 SCALES = (0.25, 0.5, 1.0, 2.0)
 DETECTORS = ("svfi", "none")
 RUNTIMES = ("onnx", "tensorrt-rtx", "tensorrt")
 PRECISIONS = ("fp32", "fp16")
-MODELS = ("gmfss", "rife", "rife48", "blend")
+OUR_MODELS = ("gmfss", "rife", "rife48", "blend")
+"""Models of this package; others add theirs, see afitrt.plugins."""
 MAX_N_FORWARD = 16
 
 
@@ -82,7 +84,8 @@ class ModelOptions:
     device: int = 0
 
     def __post_init__(self) -> None:
-        one_of("--model", self.model, MODELS)
+        if self.model not in OUR_MODELS:
+            one_of("--model", self.model, (*OUR_MODELS, *plugins.names()))
         one_of("--scale", self.scale, SCALES)
         one_of("--precision", self.precision, PRECISIONS)
         one_of("--runtime", self.runtime, RUNTIMES)

@@ -15,7 +15,7 @@ from drawn import clip
 from afitrt import models, weights
 from afitrt.frames import Pixels
 from afitrt.models.protocol import Interpolator, Picture
-from afitrt.options import MODELS, ModelOptions
+from afitrt.options import OUR_MODELS, ModelOptions
 
 WIDTH, HEIGHT = 118, 61
 """Odd, and no multiple of anything, so that every model pads and crops."""
@@ -25,7 +25,7 @@ NEEDED = {"gmfss": pytest.mark.weights, "rife": pytest.mark.weights}
 Make = Callable[..., Interpolator]
 
 
-@pytest.fixture(params=[pytest.param(name, marks=NEEDED.get(name, ())) for name in MODELS])
+@pytest.fixture(params=[pytest.param(name, marks=NEEDED.get(name, ())) for name in OUR_MODELS])
 def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Makes an interpolator of one model; random weights for what is not published."""
     name, chosen = request.param, ModelOptions.weights

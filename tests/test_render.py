@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from afitrt.frames import Pixels
 from afitrt.models.blend import Blend
+from afitrt.models.manifest import Request
 from afitrt.models.protocol import StageClock
-from afitrt.options import ScheduleOptions
+from afitrt.options import ModelOptions, ScheduleOptions
 from afitrt.render import Decoded, render
 from afitrt.schedule import End, Frame, Mix, Node, Source, plan, summarise
 
@@ -140,7 +141,7 @@ def test_leaving_early_and_failing_give_everything_back() -> None:
 def test_blend_is_the_rounded_weighted_mean() -> None:
     rng = np.random.default_rng(0)
     a, b = (rng.integers(0, 65536, (6, 10, 3)).astype(np.uint16) for _ in range(2))
-    blend = Blend(10, 6, np.uint16)
+    blend = Blend(Request(10, 6, np.uint16, ModelOptions(model="blend"), lambda _: None))
     quarter, half = blend.between(blend.upload(a), blend.upload(b), [Fraction(1, 4), Fraction(1, 2)])
     for picture, t in ((quarter, 0.25), (half, 0.5)):
         expected = a.astype(float) * (1 - t) + b.astype(float) * t

@@ -11,12 +11,13 @@ import onnx
 
 from afitrt import artefacts, weights
 from afitrt.artefacts import Identity
+from afitrt.build import foreign
 from afitrt.build.assembly import Assembly
 from afitrt.build.binding import Weights, bind
 from afitrt.build.folding import specialise
 from afitrt.build.pieces import EXPORT_VERSION, Library, committed
-from afitrt.build.precision import emulated, halved, rules_text
-from afitrt.build.stages import STAGES
+from afitrt.build.precision import HALF, emulated, halved, rules_text
+from afitrt.build.stages import STAGES, GraphStage, Stage
 from afitrt.errors import ArtefactError
 from afitrt.frames import Geometry
 
@@ -42,10 +43,10 @@ def stage_graph(model: str, stage: str, geometry: Geometry, library: Library | N
     another export version, or unfit for the geometry.
     """
     description = STAGES[model][stage]
-    assembly = Assembly(library or committed())
-    inputs = {spec.name: assembly.input(spec.name) for spec in description.inputs}
-    outputs = description.assemble(assembly, inputs, geometry.scale)
-    symbolic = assembly.finish({spec.name: outputs[spec.name] for spec in description.outputs})
+    if isinstance(description, GraphStage):
+        symbolic = foreign.symbolic(description)
+    else:
+        symbolic = _assembled(description, geometry, library or committed())
     fixed = specialise(symbolic, {spec.name: spec.shape(geometry) for spec in description.inputs})
     for value, spec in zip(fixed.graph.output, description.outputs, strict=True):
         shape = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
@@ -58,6 +59,13 @@ def stage_graph(model: str, stage: str, geometry: Geometry, library: Library | N
     return fixed
 
 
+def _assembled(description: Stage, geometry: Geometry, library: Library) -> onnx.ModelProto:
+    assembly = Assembly(library)
+    inputs = {spec.name: assembly.input(spec.name) for spec in description.inputs}
+    outputs = description.assemble(assembly, inputs, geometry.scale)
+    return assembly.finish({spec.name: outputs[spec.name] for spec in description.outputs})
+
+
 def stage_model(
     model: str, stage: str, geometry: Geometry, weight_set: str, precision: str = "fp32"
 ) -> onnx.ModelProto:
@@ -66,9 +74,12 @@ def stage_model(
     At precision fp16 the nodes of precision.HALF compute in FLOAT16, otherwise all in float32. Raises ArtefactError
     as `stage_graph` does, and where the set lacks a network or a tensor.
     """
+    description = STAGES[model][stage]
     graph = stage_graph(model, stage, geometry)
-    bound = bind(graph, _parameters(weight_set, STAGES[model][stage].networks(committed())))
-    return halved(bound) if precision == "fp16" else bound
+    bound = bind(graph, _parameters(weight_set, description.networks(committed())))
+    if precision != "fp16":
+        return bound
+    return halved(bound, foreign.rules(description) if isinstance(description, GraphStage) else HALF)
 
 
 def _parameters(weight_set: str, networks: tuple[str, ...]) -> Weights:
@@ -81,6 +92,8 @@ def stage_identity(model: str, stage: str, geometry: Geometry, weight_set: str, 
     """All that decides the bytes of a stage for a target."""
     library, description = committed(), STAGES[model][stage]
     pieces = [f"recipe {RECIPE}", *(library.pieces[name].sha256 for name in description.pieces)]
+    if isinstance(description, GraphStage):
+        pieces.append(foreign.fingerprint(description))
     if target.precision == "fp16":
         pieces.append(rules_text())
     return Identity(

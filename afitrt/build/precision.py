@@ -18,7 +18,7 @@ from afitrt.errors import AfitrtError
 LINEAR = ("Conv", "ConvTranspose", "MatMul")
 """Operators that may hold a weight; a MatMul of two activations holds none."""
 
-_POINTWISE = ("Relu", "LeakyRelu", "Add")
+POINTWISE = ("Relu", "LeakyRelu", "Add")
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Rule:
 
 
 HALF = (
-    Rule("features", "feature/", ("Conv",), _POINTWISE),
-    Rule("backbone", "backbone/", ("Conv",), ("InstanceNormalization", *_POINTWISE)),
+    Rule("features", "feature/", ("Conv",), POINTWISE),
+    Rule("backbone", "backbone/", ("Conv",), ("InstanceNormalization", *POINTWISE)),
     Rule("transformer", "flow/transformer", ("MatMul", "Add", "LayerNormalization"), ("Softmax", "Gelu")),
     Rule("flow attention's projections", "flow/feature_flow_attn", ("MatMul",), ("Add",)),
     Rule("upsampler", "flow/upsampler", ("Conv",), ("Relu",)),
-    Rule("metric", "metric/", ("Conv",), _POINTWISE),
-    Rule("ifnet", "ifnet|rife48", ("Conv", "ConvTranspose"), _POINTWISE),
-    Rule("grid", "grid/", ("Conv", "ConvTranspose"), _POINTWISE),
+    Rule("metric", "metric/", ("Conv",), POINTWISE),
+    Rule("ifnet", "ifnet|rife48", ("Conv", "ConvTranspose"), POINTWISE),
+    Rule("grid", "grid/", ("Conv", "ConvTranspose"), POINTWISE),
 )
 """Everything else stays float32: flow and its geometry, coordinates and warps, both correlations with their softmax,
 flow attention's softmax, convex upsampling, Z, the splat's sums, the clamp."""

@@ -5,8 +5,9 @@ Tensors of a picture are named `<name>_<side>` wherever a pair meets, side 0 bei
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afitrt.frames import Geometry
@@ -60,6 +61,34 @@ class Stage:
         names = (library.pieces[each].network for each in self.pieces)
         return tuple(dict.fromkeys(name for name in names if name))
 
+
+@dataclass(frozen=True)
+class GraphStage:
+    """A stage of another package: one ONNX file with its weights inside, of symbolic size.
+
+    inputs, outputs: its float32 tensors as our rooms name and shape them, in any order. names: what the file calls
+    them, where it says otherwise. half: operators that compute in FLOAT16 at precision fp16, such as ("Conv",).
+    """
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    path: Path
+    names: Mapping[str, str] = field(default_factory=dict)
+    half: tuple[str, ...] = ()
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """None: nothing of ours is in it."""
+        return ()
+
+    def networks(self, library: Library) -> tuple[str, ...]:
+        """None: its weights are inside."""
+        return ()
+
+
+PICTURE_STAGE = "encode"
+"""The stage whose results live as long as their picture; those of all others go once a pair or a time is done."""
 
 IMAGE = TensorSpec("image", 3, 1)
 HALF = TensorSpec("half", 3, 2)
@@ -158,7 +187,8 @@ RIFE48 = (
     Stage("encode", (IMAGE,), (PLANES,), ("rife48_encode",), _encode48),
     Stage("fuse", (*both(PLANES), TIME), (IMAGE,), tuple(f"rife48_fuse_{scale:g}" for scale in SCALES), _fuse48),
 )
-STAGES = {
+STAGES: dict[str, Mapping[str, Stage | GraphStage]] = {
     model: {stage.name: stage for stage in stages}
     for model, stages in (("gmfss", GMFSS), ("rife", RIFE), ("rife48", RIFE48))
 }
+"""By model and stage. Models of other packages are added when their manifest is found."""

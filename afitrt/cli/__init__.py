@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from afitrt import __version__
-from afitrt.cli import between, doctor, engines, inspect, interpolate, weights
+from afitrt.cli import between, doctor, engines, inspect, interpolate, models, weights
 from afitrt.errors import AfitrtError, RetryError
 
 EPILOG = (
@@ -31,6 +31,7 @@ app.command("interpolate")(interpolate.interpolate)
 app.command("plan")(inspect.plan)
 app.command("scenes")(inspect.scenes)
 app.command("between")(between.between)
+app.command("models")(models.models)
 app.command("build-engine")(engines.build_engine)
 app.command("doctor")(doctor.doctor)
 app.add_typer(weights.app, name="weights")

@@ -20,7 +20,7 @@ from afitrt.errors import UsageError
 from afitrt.options import (
     DETECTORS,
     MAX_N_FORWARD,
-    MODELS,
+    OUR_MODELS,
     PRECISIONS,
     RUNTIMES,
     SCALES,
@@ -179,7 +179,7 @@ def _cuts(text: str) -> tuple[int, ...]:
 class ModelFlags:
     """Which network runs where."""
 
-    model: Annotated[str, typer.Option(help=f"Network: {', '.join(MODELS)}.")] = "gmfss"
+    model: Annotated[str, typer.Option(help=f"Network: {', '.join(OUR_MODELS)}, or one of `afitrt models`.")] = "gmfss"
     weights: Annotated[str, typer.Option(help="Weight set, as `afitrt weights list` names it.")] = "gmfss-union"
     scale: Annotated[str, typer.Option(help=f"Optical flow's scale: {', '.join(f'{s:g}' for s in SCALES)}.")] = "1.0"
     precision: Annotated[

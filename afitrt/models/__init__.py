@@ -1,4 +1,4 @@
-"""Interpolation networks by name."""
+"""Interpolation networks by name: our own, and those that other packages add."""
 
 from __future__ import annotations
 
@@ -8,19 +8,40 @@ from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
+from afitrt.build import GraphStage, TensorSpec
 from afitrt.errors import ArtefactError, UsageError
-from afitrt.models.gmfss import GMFSS
-from afitrt.models.protocol import Interpolator, Memory
-from afitrt.models.rife import RIFE, RIFE48
-from afitrt.models.staged import Manifest, OverlappingStaged, Staged
-from afitrt.options import ModelOptions
+from afitrt.models.finding import MANIFESTS, Model, available, find
+from afitrt.models.guarding import Guarded
+from afitrt.models.manifest import Manifest, Request, StagedManifest
+from afitrt.models.protocol import Interpolator, Memory, Picture, StageClock
+from afitrt.models.staged import OverlappingStaged, Staged
+from afitrt.options import OUR_MODELS, ModelOptions
 from afitrt.runtimes.protocol import Runtime
 
 if TYPE_CHECKING:
     from afitrt.models.explaining import StageCost
     from afitrt.runtimes.tensorrt.memory import DevicePlan
 
-MANIFESTS = {manifest.name: manifest for manifest in (GMFSS, RIFE, RIFE48)}
+__all__ = [
+    "MANIFESTS",
+    "GraphStage",
+    "Interpolator",
+    "Manifest",
+    "Memory",
+    "Model",
+    "Picture",
+    "Request",
+    "StageClock",
+    "StagedManifest",
+    "TensorSpec",
+    "advice",
+    "available",
+    "explained",
+    "find",
+    "make",
+    "memory",
+    "prepare",
+]
 
 PAIR = (3, 2)
 """Live pictures of one pair with one between: in all, and those that carry features."""
@@ -37,22 +58,31 @@ def _silent(_stage: str, _share: float) -> None:
 
 
 def memory(options: ModelOptions, width: int, height: int) -> Memory:
-    """Bytes of the host that a model will need for pictures of this size, before anything is made."""
-    if options.model == "blend":
-        from afitrt.models.blend import memory as blend_memory
+    """Bytes of the host that a model will need for pictures of this size, before anything is made.
 
-        return blend_memory(width, height)
-    if options.runtime != "onnx":
+    Raises UsageError where the model does not do the scale, MissingToolError where its package is broken.
+    """
+    manifest = _chosen(options)
+    if isinstance(manifest, StagedManifest) and options.runtime != "onnx":
         return Memory(stages=HOST_BYTES, picture=0)
-    manifest = MANIFESTS[options.model]
     return manifest.memory(manifest.geometry(width, height, options.scale))
 
 
 def advice(options: ModelOptions, width: int, height: int) -> list[str]:
     """What a user should know about this model at this size, one line each."""
-    if options.model == "blend":
-        return []
-    return MANIFESTS[options.model].advice(width, height, options.scale)
+    return _chosen(options).advice(width, height, options.scale)
+
+
+def _chosen(options: ModelOptions) -> Manifest | StagedManifest:
+    manifest = find(options.model)
+    if options.scale not in manifest.scales:
+        listed = ", ".join(f"{scale:g}" for scale in manifest.scales)
+        raise UsageError(
+            f"--scale {options.scale:g} with --model {options.model}",
+            f"a scale that it does: {listed}",
+            f"--scale {manifest.scales[0]:g}",
+        )
+    return manifest
 
 
 def prepare(
@@ -62,9 +92,9 @@ def prepare(
 
     targets: GPU architectures, for the TensorRT runtimes. advance is told how much of which stage is built.
     """
-    if options.model == "blend":
-        raise UsageError("--model blend", "a model with a network", "--model gmfss")
-    manifest = MANIFESTS[options.model]
+    manifest = _chosen(options)
+    if not isinstance(manifest, StagedManifest):
+        raise UsageError(f"--model {options.model}", "a model whose stages our runtimes run", "--model gmfss")
     _ensure_weights(manifest, options.weights, say)
     size = manifest.geometry(width, height, options.scale)
     if options.runtime == "onnx":
@@ -86,7 +116,8 @@ def explained(options: ModelOptions, width: int, height: int, paths: list[Path])
     from afitrt.models import explaining
     from afitrt.runtimes.tensorrt import memory as memory_plan
 
-    manifest = MANIFESTS[options.model]
+    manifest = find(options.model)
+    assert isinstance(manifest, StagedManifest), "it was prepared"
     size = manifest.geometry(width, height, options.scale)
     costs = explaining.explain(manifest, options, size, paths)
     return costs, explaining.device_plan(options, size, costs, memory_plan.LIVE)
@@ -106,11 +137,10 @@ def make(
     once, and those of them that take part in pairs; a GPU plans its memory by them, for a single pair where they are
     not given. Raises ArtefactError, on a GPU also ResourceError and MissingToolError.
     """
-    if options.model == "blend":
-        from afitrt.models.blend import Blend
-
-        return Blend(width, height, dtype)
-    manifest = MANIFESTS[options.model]
+    manifest = _chosen(options)
+    if isinstance(manifest, Manifest):
+        request = Request(width, height, dtype, options, say)
+        return manifest.make(request) if options.model in OUR_MODELS else Guarded(manifest, request)
     _ensure_weights(manifest, options.weights, say)
     runtime = _runtime(options, width, height, say, live or PAIR)
     kind = Staged if options.runtime == "onnx" else OverlappingStaged
@@ -134,10 +164,12 @@ def _runtime(options: ModelOptions, width: int, height: int, say: Say, live: tup
     return TensorRtRuntime(options, width, height, Live(*live), say)
 
 
-def _ensure_weights(manifest: Manifest, name: str, say: Say) -> None:
+def _ensure_weights(manifest: StagedManifest, name: str, say: Say) -> None:
     """Fetches the published set where that is what is missing. Raises ArtefactError where the model cannot use it."""
     from afitrt import build, weights
 
+    if manifest.graphs:
+        return
     sets = {each.name: each for each in weights.available()}
     if manifest.published and name == ModelOptions.weights and name not in sets:
         weights.fetch(say)

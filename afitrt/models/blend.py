@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from afitrt.frames import Geometry, Pixels, from_planar, to_planar
+from afitrt.models.manifest import Manifest, Request
 from afitrt.models.protocol import Memory, StageClock
 
 Mean = npt.NDArray[np.float32]
@@ -17,9 +18,9 @@ Mean = npt.NDArray[np.float32]
 class Blend:
     """Pictures are float32 [1, 3, height, width], RGB, 0..1, not padded."""
 
-    def __init__(self, width: int, height: int, dtype: npt.DTypeLike) -> None:
-        self._geometry = Geometry(width, height)
-        self._dtype = np.dtype(dtype)
+    def __init__(self, request: Request) -> None:
+        self._geometry = Geometry(request.width, request.height)
+        self._dtype = np.dtype(request.dtype)
         self.clock = StageClock()
 
     def upload(self, frame: Pixels) -> Mean:
@@ -47,6 +48,15 @@ class Blend:
         """Nothing is held."""
 
 
-def memory(width: int, height: int) -> Memory:
+def _memory(geometry: Geometry) -> Memory:
     """Bytes of one float32 picture; there are no stages."""
-    return Memory(stages=0, picture=3 * width * height * 4)
+    return Memory(stages=0, picture=3 * geometry.width * geometry.height * 4)
+
+
+BLEND = Manifest(
+    name="blend",
+    about="weighted mean, blind to motion: for dry runs and tests",
+    multiple=lambda _: 1,
+    memory=_memory,
+    make=Blend,
+)

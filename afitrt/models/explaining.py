@@ -9,7 +9,7 @@ from typing import Any
 from afitrt import artefacts, build
 from afitrt.build.cost import Cost, cost
 from afitrt.frames import Geometry
-from afitrt.models.staged import Manifest
+from afitrt.models.manifest import StagedManifest
 from afitrt.options import ModelOptions
 from afitrt.runtimes.tensorrt import memory
 from afitrt.runtimes.tensorrt.engines import KERNEL_STAGES
@@ -31,12 +31,12 @@ class StageCost:
     weight_bytes: int | None
 
 
-def explain(manifest: Manifest, options: ModelOptions, geometry: Geometry, paths: list[Path]) -> list[StageCost]:
+def explain(manifest: StagedManifest, options: ModelOptions, geometry: Geometry, paths: list[Path]) -> list[StageCost]:
     """The cost of each stage of a prepared model; paths: its files, in the manifest's order."""
     return [_stage(manifest, options, geometry, *each) for each in zip(manifest.stages, paths, strict=True)]
 
 
-def _stage(manifest: Manifest, options: ModelOptions, geometry: Geometry, stage: str, path: Path) -> StageCost:
+def _stage(manifest: StagedManifest, options: ModelOptions, geometry: Geometry, stage: str, path: Path) -> StageCost:
     facts = artefacts.read_sidecar(path)
     about: dict[str, Any] = facts["about"]
     kernel = stage in KERNEL_STAGES and options.runtime != "onnx"

@@ -6,8 +6,8 @@ Network: GMFSS_Fortuna's union variant, by the AFI-ForwardDeduplicate and vsgmfs
 from __future__ import annotations
 
 from afitrt.frames import Geometry
+from afitrt.models.manifest import StagedManifest
 from afitrt.models.protocol import Memory
-from afitrt.models.staged import Manifest
 
 SMALL = 320
 """Pixels of a padded side, times the scale, below which the flow network's attention windows are under 5 positions.
@@ -41,4 +41,13 @@ def _advice(width: int, height: int, scale: float) -> list[str]:
     return [f"{width}x{height} is small for gmfss at scale {scale:g}: motion may wobble; enlarge it{remedy}"]
 
 
-GMFSS = Manifest("gmfss", ("encode",), ("match",), ("splat", "fuse"), _multiple, _memory, _advice)
+GMFSS = StagedManifest(
+    name="gmfss",
+    about="GMFSS union: flow matched at two scales, softmax splatting, fusion; the method's own network",
+    multiple=_multiple,
+    memory=_memory,
+    advice=_advice,
+    of_picture=("encode",),
+    of_pair=("match",),
+    of_time=("splat", "fuse"),
+)

@@ -8,8 +8,8 @@ hzwer/Practical-RIFE.
 from __future__ import annotations
 
 from afitrt.frames import Geometry
+from afitrt.models.manifest import StagedManifest
 from afitrt.models.protocol import Memory
-from afitrt.models.staged import Manifest
 
 
 def _multiple(scale: float) -> int:
@@ -28,5 +28,19 @@ def _memory48(geometry: Geometry) -> Memory:
     return Memory(stages=int((60 << 20) + pixels * (240 + 460 * geometry.scale**2)), picture=40 * pixels)
 
 
-RIFE = Manifest("rife", (), (), ("fuse",), _multiple, _memory)
-RIFE48 = Manifest("rife48", ("encode",), (), ("fuse",), _multiple, _memory48, published=False)
+RIFE = StagedManifest(
+    name="rife",
+    about="IFNet of RIFE 4.6 on whole pictures: several times faster, for previews",
+    multiple=_multiple,
+    memory=_memory,
+    of_time=("fuse",),
+)
+RIFE48 = StagedManifest(
+    name="rife48",
+    about="RIFE 4.8; its weights are imported",
+    multiple=_multiple,
+    memory=_memory48,
+    of_picture=("encode",),
+    of_time=("fuse",),
+    published=False,
+)

@@ -1,6 +1,6 @@
 """Networks made of stages: some run once for a picture, some once for a pair, the rest once for each time.
 
-A network is a manifest of stage names; what each stage takes and gives is `afitrt.build.STAGES`, by tensor name.
+What each stage takes and gives is `afitrt.build.STAGES`, by tensor name.
 """
 
 from __future__ import annotations
@@ -12,42 +12,10 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from afitrt.frames import Geometry, Pixels, padded
-from afitrt.models.protocol import Memory, StageClock
+from afitrt.frames import Pixels
+from afitrt.models.manifest import StagedManifest
+from afitrt.models.protocol import StageClock
 from afitrt.runtimes.protocol import OverlappingRuntime, Runtime, Tensor
-
-
-def _no_advice(width: int, height: int, scale: float) -> list[str]:
-    return []
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A network as the rooms above need it.
-
-    of_picture, of_pair, of_time: its stages, in the order they run in. multiple(scale): padded sides are whole
-    multiples of this many pixels, so that windows and pyramids divide evenly. memory(geometry): an upper bound on
-    ONNX Runtime in float32. advice(width, height, scale): what a user should know at this size, one line each.
-    published: whether the default weights hold its networks; otherwise they are imported.
-    """
-
-    name: str
-    of_picture: tuple[str, ...]
-    of_pair: tuple[str, ...]
-    of_time: tuple[str, ...]
-    multiple: Callable[[float], int]
-    memory: Callable[[Geometry], Memory]
-    advice: Callable[[int, int, float], list[str]] = _no_advice
-    published: bool = True
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """All stages."""
-        return (*self.of_picture, *self.of_pair, *self.of_time)
-
-    def geometry(self, width: int, height: int, scale: float) -> Geometry:
-        """Padded geometry of a picture."""
-        return padded(width, height, self.multiple(scale), scale)
 
 
 @dataclass
@@ -65,7 +33,7 @@ class Staged:
     """
 
     def __init__(
-        self, manifest: Manifest, runtime: Runtime, width: int, height: int, scale: float, dtype: npt.DTypeLike
+        self, manifest: StagedManifest, runtime: Runtime, width: int, height: int, scale: float, dtype: npt.DTypeLike
     ) -> None:
         self._manifest, self._runtime = manifest, runtime
         self._width, self._height = width, height

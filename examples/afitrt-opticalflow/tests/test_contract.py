@@ -1,0 +1,7 @@
+"""The contract that afitrt holds its own models to."""
+
+from afitrt.testing import InterpolatorContract
+
+
+class TestOpticalFlow(InterpolatorContract):
+    model = "opticalflow"
