@@ -15,6 +15,7 @@ from afitrt.frames import VideoInfo
 from afitrt.options import EncodeOptions
 from afitrt.video import (
     Reader,
+    Stamps,
     Track,
     Writer,
     choose_encoding,
@@ -47,7 +48,7 @@ def doubled(
             writer.write(frame)
             writer.write(frame)
     seconds = (info.seconds(span[0]), info.seconds(span[1])) if span else None
-    return mux(part, info, out, info.rate * 2, seconds, drop)
+    return mux([part], info, out, Stamps.regular(writer.frames, info.rate * 2), seconds, drop)
 
 
 def times(path: Path, index: int) -> list[Fraction]:
@@ -274,7 +275,7 @@ def test_a_failed_mux_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) ->
     (tmp_path / "broken.mkv").write_text("no video")
     before = children()
     with pytest.raises((OutputError, RenderError)):
-        mux(tmp_path / "broken.mkv", probe(clip), out, Fraction(50))
+        mux([tmp_path / "broken.mkv"], probe(clip), out, Stamps.regular(25, Fraction(50)))
     assert out.read_text() == "the old one"
     assert list(tmp_path.glob(".*")) == []
     assert children() == before

@@ -45,11 +45,12 @@ class VideoFile:
 
     def publish(self) -> list[str]:
         """See Output."""
-        return self._mux(self._task.output)
+        return self._mux(self._task.output, self.writer.frames)
 
-    def _mux(self, path: Path) -> list[str]:
+    def _mux(self, path: Path, count: int) -> list[str]:
         task = self._task
-        return video.mux(self._aside, task.info, path, task.rate, task.span, task.job.drop_tracks)
+        stamps = video.Stamps.regular(count, task.rate)
+        return video.mux([self._aside], task.info, path, stamps, task.span, task.job.drop_tracks)
 
     def keep(self) -> str | None:
         """See Output: OUT.partial.mkv, playable."""
@@ -57,7 +58,7 @@ class VideoFile:
             return None
         partial = self._task.output.with_name(f"{self._task.output.stem}.partial.mkv")
         try:
-            self._mux(partial)
+            self._mux(partial, count)
         except AfitrtError:
             self._aside.replace(partial)
         return f"{partial} ({count} pictures)"

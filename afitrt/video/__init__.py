@@ -5,7 +5,7 @@
     encode, notes = choose_encoding(info, EncodeOptions(), container_of(out), find().encoders)
     with Writer(part, info, rate, encode) as w:     pictures into one video stream
         w.write(frame)
-    mux(part, info, out, rate)                      the stream and all other tracks into the output
+    mux([part], info, out, Stamps.regular(n, rate)) the stream and all other tracks into the output
 
 PyAV and ffmpeg-python are imported by the functions that use them, not by this package.
 """
@@ -23,6 +23,7 @@ from afitrt.video.probe import probe
 from afitrt.video.read import Reader
 from afitrt.video.seek import Entry, Index, entry, index_packets
 from afitrt.video.sources import open_reader, probe_source
+from afitrt.video.stamping import Stamps
 from afitrt.video.timeline import Normalised, normalise
 from afitrt.video.tracks import Track, choose_tracks, container_of, default_output, list_tracks, parse_drop
 from afitrt.video.write import Writer, count_packets, doubtful, picture_type, try_encoder
@@ -39,6 +40,7 @@ __all__ = [
     "PictureReader",
     "PngWriter",
     "Reader",
+    "Stamps",
     "Track",
     "Writer",
     "choose_encoding",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -17,11 +17,11 @@ from afitrt.errors import OutputError, RetryError
 from afitrt.frames import VideoInfo
 from afitrt.video.encoders import MATROSKA
 from afitrt.video.ffmpeg import command, ending, readable_path, run
+from afitrt.video.stamping import Stamps, stamp
 from afitrt.video.tracks import Track, choose_tracks, container_of, list_tracks
 
 # What some muxers and encoders leave in the tags of a track; of a new video stream it would be wrong.
 STALE = ("BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS")
-FINE_TICKS = 1024
 
 
 @dataclass(frozen=True)
@@ -31,41 +31,53 @@ class Parts:
     video_file: Path
     info: VideoInfo
     container: str
-    rate: Fraction
+    rate: Fraction | None
     tracks: Sequence[Track]
     span: tuple[Fraction, Fraction] | None
     attached: Sequence[tuple[Path, str, str]]
 
 
 def mux(
-    video_file: Path,
+    pieces: Sequence[Path],
     info: VideoInfo,
     out: Path,
-    rate: Fraction,
+    stamps: Stamps,
     span: tuple[Fraction, Fraction] | None = None,
     drop: Collection[str] = (),
 ) -> list[str]:
-    """Writes `out`: the video of `video_file` (made by Writer at this constant rate) in place of the source's,
+    """Writes `out`: the video of `pieces` (made by Writer; see `stamp`), shown at `stamps`, in place of the source's,
     every other track copied packet by packet, in the source's order, with tags, chapters and dispositions.
 
-    The video begins where the source's did relative to the other tracks. span, absolute source times [from, to)
-    in seconds, cuts the other tracks at packet borders; the output then starts at 0. drop: see choose_tracks. Returns
-    plain lines about what was converted or left out. Written aside, counted, then renamed.
-    Raises OutputError or RetryError.
+    stamps begin at 0; the video begins where the source's did relative to the other tracks. span, absolute source
+    times [from, to) in seconds, cuts the other tracks at packet borders; the output then starts at 0. MP4 and MOV keep
+    every time exactly, Matroska rounds to milliseconds. drop: see choose_tracks. Returns plain lines about what was
+    converted or left out. Written aside, counted, then renamed. Raises OutputError, RenderError or RetryError.
     """
     container = container_of(out)
-    if info.alone:  # Then the video written is all there is to copy.
-        info, span = replace(info, path=video_file, stream=0, end=0, pts=info.pts[:0]), None
-    tracks, notes = choose_tracks(list_tracks(info.path), container, drop)
-    with TemporaryDirectory(prefix="afitrt-") as folder, written_aside(out) as hidden:
+    tracks, notes = choose_tracks(list_tracks(pieces[0] if info.alone else info.path), container, drop)
+    late = Fraction(0) if span or info.alone else max(Fraction(0), info.seconds(0) - container_start(info.path))
+    with TemporaryDirectory(prefix="afitrt-") as folder, written_aside(out) as hidden, _stamped(hidden) as video:
+        stamp(pieces, stamps.later(late), video, container)
+        if info.alone:  # Then the video written is all there is to copy.
+            info, span = replace(info, path=video, stream=0, end=0, pts=info.pts[:0]), None
         attached = _extract(info.path, tracks, Path(folder)) if container == MATROSKA else []
         streams = [each for each in tracks if container != MATROSKA or each.kind not in ("attachment", "cover")]
-        parts = Parts(video_file, info, container, rate, streams, span, attached)
+        parts = Parts(video, info, container, stamps.rate, streams, span, attached)
         code, errors = run(_command(parts, hidden))
         if code != 0 and not (code > 0 and info.damage):
             raise _failure(out, code, errors)
         notes += _verify(parts, hidden)
     return notes
+
+
+@contextmanager
+def _stamped(hidden: Path) -> Iterator[Path]:
+    """A name beside the output for the video with its times; it has no other tracks yet."""
+    video = hidden.with_name(f"{hidden.name}.video")
+    try:
+        yield video
+    finally:
+        video.unlink(missing_ok=True)
 
 
 def _failure(out: Path, code: int, errors: tuple[str, ...]) -> OutputError | RetryError:
@@ -126,9 +138,10 @@ def _command(parts: Parts, out: Path) -> list[str]:
     begin = container_start(info.path)
     seek = {"ss": _seconds(max(Fraction(0), parts.span[0] - begin))} if parts.span else {}
     limit = {"t": _seconds(parts.span[1] - parts.span[0])} if parts.span else {}
-    late = Fraction(0) if parts.span else max(Fraction(0), info.seconds(0) - begin)
+    # ffmpeg moves each input to 0 by its own start; ours is to stay where it is.
+    stay = _seconds(container_start(parts.video_file))
     video, source = readable_path(parts.video_file), readable_path(info.path)
-    ours, theirs = ffmpeg.input(video, **turned), ffmpeg.input(source, **seek)
+    ours, theirs = ffmpeg.input(video, itsoffset=stay, **turned), ffmpeg.input(source, **seek)
     mapped = [ours["0"] if each.index == info.stream else theirs[str(each.index)] for each in parts.tracks]
     result = ffmpeg.output(*mapped, readable_path(out), f=parts.container, c="copy", **limit)
     shadow = ffmpeg.output(theirs[str(info.stream)], "-", f="null", c="copy", **limit)
@@ -136,12 +149,12 @@ def _command(parts: Parts, out: Path) -> list[str]:
     inputs = [value for option, value in pairwise(built) if option == "-i"]
     # ffmpeg-python cannot repeat an option, so those of single streams are put before the output's name.
     place = built.index(readable_path(out))
-    return [*built[:place], *_stream_options(parts, inputs.index(source), late), *built[place:]]
+    return [*built[:place], *_stream_options(parts, inputs.index(source)), *built[place:]]
 
 
-def _stream_options(parts: Parts, source: int, late: Fraction) -> list[str]:
-    """Options of the single output streams; source: ffmpeg's number of that input; late: start of the video."""
-    options = ["-map_metadata", f"{source}:g", "-map_chapters", f"{source}"]
+def _stream_options(parts: Parts, source: int) -> list[str]:
+    """Options of the single output streams; source: ffmpeg's number of that input."""
+    options = [*_clock(parts), "-map_metadata", f"{source}:g", "-map_chapters", f"{source}"]
     for place, track in enumerate(parts.tracks):
         options += [f"-map_metadata:s:{place}", f"{source}:s:{track.index}"]
         options += [f"-disposition:{place}", track.dispositions]
@@ -150,7 +163,7 @@ def _stream_options(parts: Parts, source: int, late: Fraction) -> list[str]:
         if parts.span and track.kind != "cover":
             options += [f"-copypriorss:{place}", "0"]
         if track.index == parts.info.stream:
-            options += [f"-r:{place}", str(parts.rate), f"-bsf:{place}", _exact_times(parts.rate, late)]
+            options += [f"-r:{place}", str(parts.rate)] if parts.rate else []
             if parts.container != MATROSKA and _is_hevc(parts.video_file):
                 options += [f"-tag:{place}", "hvc1"]
         stale = (*STALE, "ENCODER") if track.index == parts.info.stream else STALE if parts.span else ()
@@ -162,16 +175,15 @@ def _stream_options(parts: Parts, source: int, late: Fraction) -> list[str]:
     return options
 
 
-def _exact_times(rate: Fraction, late: Fraction) -> str:
-    """Filter that undoes Matroska's rounding to milliseconds: picture k is shown at late + k/rate seconds.
+def _clock(parts: Parts) -> list[str]:
+    """MP4 and MOV count in the ticks of the video, so that it keeps its times and its start."""
+    import av
 
-    The rounding is less than half a frame up to 1000 frames a second. Ticks are 1/1024 of a frame where the
-    video starts late, else a whole one.
-    """
-    ticks = 1 if late == 0 else max(1, min(FINE_TICKS, (2**31 - 1) // rate.numerator))
-    shift = round(late * rate * ticks)
-    pts, dts = (f"{name.lower()}=round({name}/{ticks})*{ticks}+{shift}" for name in ("PTS", "DTS"))
-    return f"setts={pts}:{dts}:duration={ticks}:time_base={1 / (rate * ticks)}:prescale=1"
+    if parts.container == MATROSKA:
+        return []
+    with av.open(f"file:{parts.video_file}") as container:
+        ticks = str(container.streams.video[0].time_base.denominator)
+    return ["-video_track_timescale", ticks, "-movie_timescale", ticks]
 
 
 def _is_hevc(video: Path) -> bool:
