@@ -73,7 +73,10 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class Done(Event):
-    """The finished file and what it took. stages: seconds and calls of each stage of the network."""
+    """The finished file and what it took. stages: seconds and calls of each stage of the network.
+
+    interpolated: pictures that the network made. held: in-betweens that needed none, because both sides are equal.
+    """
 
     kind: ClassVar[str] = "done"
     output: str
@@ -82,6 +85,7 @@ class Done(Event):
     rate: str
     scenes: int
     interpolated: int
+    held: int
     seconds: float
     stages: dict[str, dict[str, float]]
 

@@ -15,6 +15,7 @@ RUNTIMES = ("onnx", "tensorrt-rtx", "tensorrt")
 PRECISIONS = ("fp32", "fp16")
 OUR_MODELS = ("gmfss", "rife", "rife48", "blend")
 """Models of this package; others add theirs, see afitrt.plugins."""
+HOLDS = ("exact", "off")
 MAX_N_FORWARD = 16
 
 
@@ -112,7 +113,7 @@ class Job:
     source: a video, a folder or pattern (%06d.png) of pictures, or `-` for y4m on standard input. output None names
     the file after the rate that it really has, in `folder` or beside the source; a pattern makes PNG files, `-` is y4m
     on standard output. rate: frames a second of pictures, which do not tell it. normalize: the constant rate to read
-    at. drop_tracks: numbers and kinds of tracks to leave out.
+    at. drop_tracks: numbers and kinds of tracks to leave out. hold: no network runs between frames that are equal.
     """
 
     source: Path
@@ -127,6 +128,7 @@ class Job:
     normalize: Fraction | None = None
     folder: Path | None = None
     drop_tracks: tuple[str, ...] = ()
+    hold: bool = True
     overwrite: bool = False
 
     def __post_init__(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+
+import numpy as np
 
 from afitrt.frames import Pixels
 from afitrt.models.protocol import Interpolator, Overlapping, Picture
@@ -27,23 +30,39 @@ class Rendered:
     pixels: Pixels
     pts: Fraction
     interpolated: bool
+    """Is it a network's work?"""
+    held: bool
+    """Is it an in-between that needed no network, because what lies on both sides is equal?"""
 
 
 class Renderer:
-    """Evaluates steps with an interpolator. Sources are handed in as they are decoded, before their step."""
+    """Evaluates steps with an interpolator. Sources are handed in as they are decoded, before their step.
 
-    def __init__(self, interpolator: Interpolator) -> None:
-        self._interpolator = interpolator
-        self._frames: dict[int, Pixels] = {}
+    hold: a frame equal to the one before it is that one, and between equal pictures lies the same picture. So every
+    node stands for one that is made of different frames only, and what several stand for is computed once.
+    """
+
+    def __init__(self, interpolator: Interpolator, hold: bool = False) -> None:
+        self._interpolator, self._hold = interpolator, hold
+        self._frames: dict[Node, Pixels] = {}
         self._pictures: dict[Node, Picture] = {}
+        self._stands_for: dict[Node, Node] = {}
+        self._uses: Counter[Node] = Counter()
 
     def add(self, index: int, pixels: Pixels) -> None:
         """Keeps the decoded picture of Source(index) until a step releases it."""
-        self._frames[index] = pixels
+        node = Source(index)
+        if self._hold and (before := self._stands_for.get(Source(index - 1))) is not None:
+            same = before if equal(self._frames[before], pixels) else node
+        else:
+            same = node
+        if same is node:
+            self._frames[node] = pixels
+        self._stand(node, same)
 
     def evaluate(self, step: Step) -> Iterator[Rendered]:
         """The step's outputs in order, then frees what it releases."""
-        self._compute({node for output in step.outputs for node in self._missing(output.node)})
+        self._compute(step)
         for output in step.outputs:
             yield self._begun(output)()
         for node in step.release:
@@ -51,28 +70,41 @@ class Renderer:
 
     def begin(self, step: Step) -> list[Callable[[], Rendered]]:
         """The same, with downloads that are only begun; each result waits for its own."""
-        self._compute({node for output in step.outputs for node in self._missing(output.node)})
+        self._compute(step)
         begun = [self._begun(output) for output in step.outputs]
         for node in step.release:
             self._release(node)
         return begun
 
     def _begun(self, output: Output) -> Callable[[], Rendered]:
-        node, pts = output.node, output.pts
+        node, pts = self._resolved(output.node), output.pts
         if isinstance(node, Source):
-            frame = self._frames[node.index]
-            return lambda: Rendered(frame, pts, interpolated=False)
+            shown = Rendered(self._frames[node], pts, interpolated=False, held=isinstance(output.node, Mix))
+            return lambda: shown
         picture = self._pictures[node]
         if isinstance(self._interpolator, Overlapping):
             pixels = self._interpolator.begin_download(picture)
-            return lambda: Rendered(pixels(), pts, interpolated=True)
-        return lambda: Rendered(self._interpolator.download(picture), pts, interpolated=True)
+            return lambda: Rendered(pixels(), pts, interpolated=True, held=False)
+        return lambda: Rendered(self._interpolator.download(picture), pts, interpolated=True, held=False)
 
     def close(self) -> None:
         """Frees every picture that is still held."""
-        for node in list(self._pictures):
+        for node in list(self._stands_for):
             self._release(node)
-        self._frames.clear()
+
+    def _resolved(self, node: Node) -> Node:
+        """The node that stands for this one."""
+        if (known := self._stands_for.get(node)) is not None:
+            return known
+        assert isinstance(node, Mix)
+        left, right = self._resolved(node.left), self._resolved(node.right)
+        same = left if self._hold and left is right else Mix(left, right, node.t)
+        self._stand(node, same)
+        return same
+
+    def _stand(self, node: Node, same: Node) -> None:
+        self._stands_for[node] = same
+        self._uses[same] += 1
 
     def _missing(self, node: Node) -> Iterator[Mix]:
         waiting, seen = [node], set()
@@ -84,7 +116,8 @@ class Renderer:
             yield node
             waiting += (node.left, node.right)
 
-    def _compute(self, missing: set[Mix]) -> None:
+    def _compute(self, step: Step) -> None:
+        missing = {node for output in step.outputs for node in self._missing(self._resolved(output.node))}
         pairs: dict[tuple[Node, Node], list[Mix]] = {}
         for node in missing:
             pairs.setdefault((node.left, node.right), []).append(node)
@@ -99,26 +132,36 @@ class Renderer:
 
     def _picture(self, node: Node) -> Picture:
         if node not in self._pictures:
-            assert isinstance(node, Source)
-            self._pictures[node] = self._interpolator.upload(self._frames[node.index])
+            self._pictures[node] = self._interpolator.upload(self._frames[node])
         return self._pictures[node]
 
     def _release(self, node: Node) -> None:
-        if isinstance(node, Source):
-            self._frames.pop(node.index, None)
-        if node in self._pictures:
-            self._interpolator.release(self._pictures.pop(node))
+        if (same := self._stands_for.pop(node, None)) is None:
+            return
+        self._uses[same] -= 1
+        if not self._uses[same]:
+            del self._uses[same]
+            self._frames.pop(same, None)
+            if same in self._pictures:
+                self._interpolator.release(self._pictures.pop(same))
+
+
+def equal(left: Pixels, right: Pixels) -> bool:
+    """Are two pictures of one size the same to the last bit? Most that differ do so in every 32nd row."""
+    return np.array_equal(left[::32], right[::32]) and np.array_equal(left, right)
 
 
 def render(
-    decoded: Iterable[Decoded | End], options: ScheduleOptions, interpolator: Interpolator
+    decoded: Iterable[Decoded | End], options: ScheduleOptions, interpolator: Interpolator, hold: bool = False
 ) -> Iterator[Rendered]:
     """Pictures in display order, for frames in display order that end with End; n_forward is resolved.
+
+    hold: no network runs between pictures that are equal to the last bit; they have themselves as their midpoint.
 
     Holds no more frames than the schedule's look-ahead; with an interpolator that goes on computing while pictures
     come down, outputs are one step late, so that it always has work.
     """
-    renderer = Renderer(interpolator)
+    renderer = Renderer(interpolator, hold)
 
     def timing() -> Iterator[Frame | End]:
         for index, item in enumerate(decoded):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+from command import afitrt
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from video_helpers import drawn, noise
 
 from afitrt.frames import Pixels
 from afitrt.models.blend import Blend
@@ -146,3 +151,48 @@ def test_blend_is_the_rounded_weighted_mean() -> None:
     for picture, t in ((quarter, 0.25), (half, 0.5)):
         expected = a.astype(float) * (1 - t) + b.astype(float) * t
         assert np.abs(blend.download(picture).astype(float) - expected).max() <= 0.5 + 1e-2
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=8), schedules)
+def test_holds_change_no_picture_and_save_work(holds: list[int], options: ScheduleOptions) -> None:
+    drawings = [drawing for drawing, length in enumerate(holds) for _ in range(length)]
+    frames = [
+        item if isinstance(item, End) else Decoded(item.frame, np.full((1, 1, 3), drawing, np.float32))
+        for item, drawing in itertools.zip_longest(decoded(len(drawings)), drawings)
+    ]
+    plain, holding = Positions(), Positions()
+    off = list(render(frames, options, plain))
+    exact = list(render(frames, options, holding, hold=True))
+    np.testing.assert_allclose([each.pixels for each in exact], [each.pixels for each in off], atol=1e-5)
+    assert [each.pts for each in exact] == [each.pts for each in off]
+    for with_hold, without in zip(exact, off, strict=True):
+        assert with_hold.interpolated + with_hold.held == without.interpolated
+        assert not with_hold.held or with_hold.pixels[0, 0, 0] in drawings
+    assert len(holding.uploads) <= len(holds)
+    assert holding.pairs.total() <= plain.pairs.total()
+    holding.close()
+    plain.close()
+
+
+def test_between_equal_frames_no_network_runs() -> None:
+    still = np.full((1, 1, 3), 7, np.float32)
+    frames = [item if isinstance(item, End) else Decoded(item.frame, still.copy()) for item in decoded(6)]
+    model = Positions()
+    shown = list(render(frames, ScheduleOptions(n_forward=2), model, hold=True))
+    assert not model.pairs and not model.uploads and any(each.held for each in shown)
+    assert all(np.array_equal(each.pixels, still) for each in shown)
+
+
+def test_holds_are_found_in_a_file_and_can_be_ignored(tmp_path: Path) -> None:
+    drawings = noise(4)
+    source = drawn(tmp_path / "twos.mkv", [drawings[k // 2] for k in range(8)])
+    flags = ("--detector", "none", "--model", "blend", "--codec", "ffv1", "--json")
+    done = {}
+    for hold in ("exact", "off"):
+        ran = afitrt("interpolate", source, tmp_path / f"{hold}.mkv", "--hold", hold, *flags)
+        assert ran.code == 0, ran.err
+        done[hold] = json.loads(ran.out.splitlines()[-1])
+    assert done["off"]["held"] == 0 < done["exact"]["held"]
+    assert done["exact"]["held"] + done["exact"]["interpolated"] == done["off"]["interpolated"]
+    assert afitrt("interpolate", source, "--hold", "sometimes").code == 2

@@ -11,7 +11,7 @@ import typer
 
 from afitrt.cli.flags import EncodeFlags, ModelFlags, SceneFlags, ScheduleFlags, clock_time, grouped
 from afitrt.errors import OutputError, UsageError
-from afitrt.options import Job
+from afitrt.options import HOLDS, Job, one_of
 
 if TYPE_CHECKING:
     from afitrt.cli.batch import Show, Work
@@ -37,6 +37,9 @@ def interpolate(
     normalize: Annotated[
         str | None, typer.Option(help="Read at this constant rate, repeating and dropping frames.")
     ] = None,
+    hold: Annotated[
+        str, typer.Option(help="exact: no network between frames that are equal to the last bit. off: always.")
+    ] = "exact",
     drop_tracks: Annotated[
         str | None, typer.Option(help="Tracks to leave out: numbers or kinds, as in 3,4 or subtitle,attachment.")
     ] = None,
@@ -57,6 +60,7 @@ def interpolate(
 
     show: Show = partial(Reporter, quiet=quiet, verbose=verbose, as_json=as_json)
     with show(None):
+        one_of("--hold", hold, HOLDS)
         jobs = [
             Job(
                 source=source,
@@ -70,6 +74,7 @@ def interpolate(
                 rate=None if rate is None else parse_rate(rate, "--rate"),
                 normalize=None if normalize is None else parse_rate(normalize, "--normalize"),
                 folder=out_dir,
+                hold=hold == HOLDS[0],
                 drop_tracks=() if drop_tracks is None else parse_drop(drop_tracks),
                 overwrite=overwrite,
             )

@@ -68,7 +68,7 @@ class Run:
     def __init__(self, task: Task, encode: EncodeOptions, interpolator: Interpolator, tell: Tell) -> None:
         self._task, self._interpolator, self._tell = task, interpolator, tell
         self._output: Output = output_of(task, encode)
-        self._frames = self._scenes = self._interpolated = 0
+        self._frames = self._scenes = self._interpolated = self._held = 0
 
     def finished(self, memory: int, warnings: list[str]) -> Done:
         """The finished run; see interpolate. memory: estimated bytes. warnings: those told already."""
@@ -130,9 +130,11 @@ class Run:
     def _encoded(self, decoded: Iterable[Decoded | End]) -> int:
         encoder = Encoder(self._output.writer)
         try:
-            for rendered in render(self._watched(decoded), self._task.schedule, self._interpolator):
+            job = self._task.job
+            for rendered in render(self._watched(decoded), self._task.schedule, self._interpolator, job.hold):
                 encoder.put(rendered.pixels)
                 self._interpolated += rendered.interpolated
+                self._held += rendered.held
                 self._tell(Progress(self._frames, encoder.count, self._scenes))
         except BaseException:
             self._output.give_up()
@@ -161,6 +163,7 @@ class Run:
             rate=str(self._task.rate),
             scenes=self._scenes,
             interpolated=self._interpolated,
+            held=self._held,
             seconds=seconds,
             stages={
                 name: {"calls": clock.calls[name], "seconds": round(clock.seconds[name], 3)} for name in clock.calls
