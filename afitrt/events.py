@@ -75,7 +75,8 @@ class Progress(Event):
 class Done(Event):
     """The finished file and what it took. stages: seconds and calls of each stage of the network.
 
-    interpolated: pictures that the network made. held: in-betweens that needed none, because both sides are equal.
+    interpolated: pictures that the network made. held: in-betweens, shown or not,
+    that needed no network of their own, because frames are equal.
     """
 
     kind: ClassVar[str] = "done"

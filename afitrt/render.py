@@ -30,9 +30,6 @@ class Rendered:
     pixels: Pixels
     pts: Fraction
     interpolated: bool
-    """Is it a network's work?"""
-    held: bool
-    """Is it an in-between that needed no network, because what lies on both sides is equal?"""
 
 
 class Renderer:
@@ -48,6 +45,38 @@ class Renderer:
         self._pictures: dict[Node, Picture] = {}
         self._stands_for: dict[Node, Node] = {}
         self._uses: Counter[Node] = Counter()
+        self.held = 0
+        """In-betweens, shown or not, that needed no network of their own."""
+
+    def render(self, decoded: Iterable[Decoded | End], options: ScheduleOptions) -> Iterator[Rendered]:
+        """Pictures in display order, for frames in display order that end with End; n_forward is resolved.
+
+        Holds no more frames than the schedule's look-ahead; with an interpolator that goes on computing while
+        pictures come down, outputs are one step late, so that it always has work. Gives everything back at the end.
+        """
+
+        def timing() -> Iterator[Frame | End]:
+            for index, item in enumerate(decoded):
+                if isinstance(item, End):
+                    yield item
+                else:
+                    self.add(index, item.pixels)
+                    yield item.frame
+
+        late: list[Callable[[], Rendered]] = []
+        try:
+            for step in plan(timing(), options):
+                if not isinstance(self._interpolator, Overlapping):
+                    yield from self.evaluate(step)
+                    continue
+                begun = self.begin(step)
+                for finished in late:
+                    yield finished()
+                late = begun
+            for finished in late:
+                yield finished()
+        finally:
+            self.close()
 
     def add(self, index: int, pixels: Pixels) -> None:
         """Keeps the decoded picture of Source(index) until a step releases it."""
@@ -79,13 +108,13 @@ class Renderer:
     def _begun(self, output: Output) -> Callable[[], Rendered]:
         node, pts = self._resolved(output.node), output.pts
         if isinstance(node, Source):
-            shown = Rendered(self._frames[node], pts, interpolated=False, held=isinstance(output.node, Mix))
+            shown = Rendered(self._frames[node], pts, interpolated=False)
             return lambda: shown
         picture = self._pictures[node]
         if isinstance(self._interpolator, Overlapping):
             pixels = self._interpolator.begin_download(picture)
-            return lambda: Rendered(pixels(), pts, interpolated=True, held=False)
-        return lambda: Rendered(self._interpolator.download(picture), pts, interpolated=True, held=False)
+            return lambda: Rendered(pixels(), pts, interpolated=True)
+        return lambda: Rendered(self._interpolator.download(picture), pts, interpolated=True)
 
     def close(self) -> None:
         """Frees every picture that is still held."""
@@ -99,6 +128,7 @@ class Renderer:
         assert isinstance(node, Mix)
         left, right = self._resolved(node.left), self._resolved(node.right)
         same = left if self._hold and left is right else Mix(left, right, node.t)
+        self.held += same is left or same in self._uses
         self._stand(node, same)
         return same
 
@@ -154,34 +184,5 @@ def equal(left: Pixels, right: Pixels) -> bool:
 def render(
     decoded: Iterable[Decoded | End], options: ScheduleOptions, interpolator: Interpolator, hold: bool = False
 ) -> Iterator[Rendered]:
-    """Pictures in display order, for frames in display order that end with End; n_forward is resolved.
-
-    hold: no network runs between pictures that are equal to the last bit; they have themselves as their midpoint.
-
-    Holds no more frames than the schedule's look-ahead; with an interpolator that goes on computing while pictures
-    come down, outputs are one step late, so that it always has work.
-    """
-    renderer = Renderer(interpolator, hold)
-
-    def timing() -> Iterator[Frame | End]:
-        for index, item in enumerate(decoded):
-            if isinstance(item, End):
-                yield item
-            else:
-                renderer.add(index, item.pixels)
-                yield item.frame
-
-    late: list[Callable[[], Rendered]] = []
-    try:
-        for step in plan(timing(), options):
-            if not isinstance(interpolator, Overlapping):
-                yield from renderer.evaluate(step)
-                continue
-            begun = renderer.begin(step)
-            for finished in late:
-                yield finished()
-            late = begun
-        for finished in late:
-            yield finished()
-    finally:
-        renderer.close()
+    """Pictures by a renderer of their own; see Renderer."""
+    return Renderer(interpolator, hold).render(decoded, options)

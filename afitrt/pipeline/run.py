@@ -16,7 +16,7 @@ from afitrt.models.protocol import Interpolator
 from afitrt.options import EncodeOptions, Job
 from afitrt.pipeline.outputs import Output, output_of
 from afitrt.pipeline.workers import Decoder, Encoder
-from afitrt.render import Decoded, render
+from afitrt.render import Decoded, Renderer
 from afitrt.schedule import End
 from afitrt.task import Task, resolve
 
@@ -68,7 +68,8 @@ class Run:
     def __init__(self, task: Task, encode: EncodeOptions, interpolator: Interpolator, tell: Tell) -> None:
         self._task, self._interpolator, self._tell = task, interpolator, tell
         self._output: Output = output_of(task, encode)
-        self._frames = self._scenes = self._interpolated = self._held = 0
+        self._frames = self._scenes = self._interpolated = 0
+        self._renderer = Renderer(interpolator, task.job.hold)
 
     def finished(self, memory: int, warnings: list[str]) -> Done:
         """The finished run; see interpolate. memory: estimated bytes. warnings: those told already."""
@@ -130,11 +131,9 @@ class Run:
     def _encoded(self, decoded: Iterable[Decoded | End]) -> int:
         encoder = Encoder(self._output.writer)
         try:
-            job = self._task.job
-            for rendered in render(self._watched(decoded), self._task.schedule, self._interpolator, job.hold):
+            for rendered in self._renderer.render(self._watched(decoded), self._task.schedule):
                 encoder.put(rendered.pixels)
                 self._interpolated += rendered.interpolated
-                self._held += rendered.held
                 self._tell(Progress(self._frames, encoder.count, self._scenes))
         except BaseException:
             self._output.give_up()
@@ -163,7 +162,7 @@ class Run:
             rate=str(self._task.rate),
             scenes=self._scenes,
             interpolated=self._interpolated,
-            held=self._held,
+            held=self._renderer.held,
             seconds=seconds,
             stages={
                 name: {"calls": clock.calls[name], "seconds": round(clock.seconds[name], 3)} for name in clock.calls
