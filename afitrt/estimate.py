@@ -16,7 +16,10 @@ from afitrt.options import ScheduleOptions
 from afitrt.render import Decoded, render
 from afitrt.schedule import End, Frame, Mix, plan
 
-QUEUE_BYTES = 64 << 20
+# What waits between the threads. Far less for the encoder: frames fill their queue in the first second, rendered
+# pictures do so only when the encoder stalls, which may be hours later, and memory would grow then.
+DECODED_BYTES = 32 << 20
+RENDERED_BYTES = 4 << 20
 MARGIN = 200 << 20
 
 
@@ -106,7 +109,7 @@ class _Counting:
 def memory(model: Memory, schedule: ScheduleOptions, frame_bytes: int) -> int:
     """Bytes a job will hold at its peak: stages, live pictures, decoded frames and both queues."""
     frames, made = live_nodes(schedule)
-    queues = 2 * max(QUEUE_BYTES, 2 * frame_bytes)
+    queues = sum(max(limit, 2 * frame_bytes) for limit in (DECODED_BYTES, RENDERED_BYTES))
     return MARGIN + model.stages + (frames + made) * model.picture + frames * frame_bytes + queues
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from afitrt.buffers import pictures
+
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 Planar = npt.NDArray[np.float32]
 
@@ -100,7 +102,7 @@ def padded(width: int, height: int, multiple: int, scale: float = 1.0) -> Geomet
 def to_planar(frame: Pixels, geometry: Geometry) -> Planar:
     """float32 [1, 3, H, W] in 0..1 of a frame [height, width, 3]; right and bottom edges are repeated."""
     height, width, _ = frame.shape
-    planar = np.empty((1, 3, geometry.height, geometry.width), np.float32)
+    planar: Planar = pictures.empty((1, 3, geometry.height, geometry.width), np.float32)
     np.divide(frame.transpose(2, 0, 1), _full_range(frame.dtype), out=planar[0, :, :height, :width], casting="unsafe")
     planar[0, :, :height, width:] = planar[0, :, :height, width - 1 : width]
     planar[0, :, height:, :] = planar[0, :, height - 1 : height, :]
@@ -109,11 +111,14 @@ def to_planar(frame: Pixels, geometry: Geometry) -> Planar:
 
 def from_planar(planar: Planar, width: int, height: int, dtype: npt.DTypeLike) -> Pixels:
     """Crops and clips a planar picture to [height, width, 3]; rounds (half to even) unless dtype is float32."""
-    cropped = np.clip(planar[0, :, :height, :width].transpose(1, 2, 0), 0, 1)
-    if np.dtype(dtype) == np.float32:
-        return np.ascontiguousarray(cropped)
-    rounded: Pixels = np.rint(cropped * _full_range(np.dtype(dtype))).astype(dtype)
-    return rounded
+    pixels = pictures.empty((height, width, 3), dtype)
+    for channel in range(3):  # One at a time: what is needed beside the result is a third of a picture.
+        levels = np.clip(planar[0, channel, :height, :width], 0, 1)
+        if pixels.dtype != np.float32:
+            levels *= _full_range(pixels.dtype)
+            np.rint(levels, out=levels)
+        pixels[:, :, channel] = levels
+    return pixels
 
 
 def _full_range(dtype: np.dtype[Any]) -> np.float32:

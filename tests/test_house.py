@@ -14,7 +14,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "afitrt"
 
-BASE = {"errors", "options", "frames"}
+BASE = {"errors", "options", "frames", "buffers"}
 TABLE: dict[str, set[str]] = {
     "errors": set(),
     "channel": set(),
@@ -22,7 +22,8 @@ TABLE: dict[str, set[str]] = {
     "plugins": {"errors"},
     "options": {"errors", "plugins"},
     "rates": {"errors"},
-    "frames": set(),
+    "buffers": set(),
+    "frames": {"buffers"},
     "artefacts": {"errors"},
     "scenes": BASE,
     "schedule": BASE,

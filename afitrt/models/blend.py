@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from afitrt.buffers import pictures
 from afitrt.frames import Geometry, Pixels, from_planar, to_planar
 from afitrt.models.manifest import Manifest, Request
 from afitrt.models.protocol import Memory, StageClock
@@ -30,12 +31,14 @@ class Blend:
     def between(self, left: Mean, right: Mean, times: Sequence[Fraction]) -> list[Mean]:
         """See Interpolator."""
         with self.clock.timed("match"):
-            difference = right - left
-        pictures = []
+            difference = np.subtract(right, left, out=_like(left))
+        made = []
         for t in times:
             with self.clock.timed("fuse"):
-                pictures.append(left + difference * np.float32(t))
-        return pictures
+                picture = np.multiply(difference, np.float32(t), out=_like(left))
+                picture += left
+                made.append(picture)
+        return made
 
     def download(self, picture: Mean) -> Pixels:
         """See Interpolator."""
@@ -46,6 +49,10 @@ class Blend:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _like(picture: Mean) -> Mean:
+    return pictures.empty(picture.shape, np.float32)
 
 
 def _memory(geometry: Geometry) -> Memory:

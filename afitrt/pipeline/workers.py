@@ -37,7 +37,7 @@ class Decoder:
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        self._channel: Channel[Decoded | End] = Channel(estimate.QUEUE_BYTES)
+        self._channel: Channel[Decoded | End] = Channel(estimate.DECODED_BYTES)
         self._reader = video.open_reader(
             task.info, span=(task.first, task.last), rate=task.source_rate if task.normalised else None
         )
@@ -76,7 +76,7 @@ class Encoder:
     def __init__(self, writer: video.Writer | video.PngWriter) -> None:
         self.count = 0
         self._writer = writer
-        self._channel: Channel[Pixels] = Channel(estimate.QUEUE_BYTES)
+        self._channel: Channel[Pixels] = Channel(estimate.RENDERED_BYTES)
         self._failure: BaseException | None = None
         self._worker = Worker("encoder", self._write, self._fail)
         self._worker.start()

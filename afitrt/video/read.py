@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from afitrt.buffers import pictures
 from afitrt.errors import InputError, RenderError
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.video.colour import to_rgb
@@ -116,7 +116,7 @@ class Reader:
 
     def _next(self, child: Child) -> Pixels | None:
         """The next whole picture, or None at the end."""
-        frame: npt.NDArray[Any] = np.empty(self._shape, self._dtype)
+        frame: Pixels = pictures.empty(self._shape, self._dtype)
         view = frame.data.cast("B")
         filled = 0
         while filled < len(view):

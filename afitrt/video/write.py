@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from afitrt.buffers import pictures
 from afitrt.errors import AfitrtError, MissingToolError, RenderError, RetryError
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.options import EncodeOptions
@@ -108,7 +109,9 @@ def to_depth(frame: Pixels, dtype: type[np.uint8] | type[np.uint16]) -> npt.NDAr
     if frame.dtype == dtype:
         return np.ascontiguousarray(frame, dtype)
     if dtype is np.uint16:
-        return np.multiply(frame, np.uint16(257), dtype=np.uint16)
+        wide = pictures.empty(frame.shape, np.uint16)
+        np.multiply(frame, np.uint16(257), out=wide)
+        return wide
     # (v + 128) // 257 without leaving 16 bits for long: v // 257 rounded to nearest.
     return ((frame.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
