@@ -84,4 +84,4 @@ def test_threads_may_take_and_drop_at_once() -> None:
     for thread in threads:
         thread.join()
     assert not failures
-    assert pool.spare <= 4 * 4 * 72
+    assert pool.spare <= 4 * 7 * 72  # Each thread holds three while it takes three, and one more by its loop.
