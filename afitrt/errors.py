@@ -94,3 +94,16 @@ class InterruptedRunError(AfitrtError):
     """The user stopped the run with Ctrl-C; finished work is kept."""
 
     exit_code = 130
+
+
+class Terminated(BaseException):
+    """SIGTERM, raised wherever the main thread is: no `except Exception` takes it for a failure of what was called."""
+
+
+def stopped(failure: BaseException) -> BaseException:
+    """What a signal raised as an error of ours, anything else as it is."""
+    if isinstance(failure, Terminated):
+        return RetryError("stopped by SIGTERM", "time to finish", "the same command again")
+    if isinstance(failure, KeyboardInterrupt):
+        return InterruptedRunError("interrupted (Ctrl-C)", "time to finish", "the same command again")
+    return failure

@@ -11,7 +11,7 @@ import typer
 
 from afitrt import __version__
 from afitrt.cli import between, doctor, engines, inspect, interpolate, models, weights
-from afitrt.errors import AfitrtError, RetryError
+from afitrt.errors import AfitrtError, Terminated, stopped
 
 EPILOG = (
     "Exit codes: 0 done, 1 defect, 2 options, 3 source, 4 output, 5 missing tool, 6 artefact, 7 memory or disk, "
@@ -54,7 +54,7 @@ def root(
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise RetryError("stopped by SIGTERM", "time to finish", "the same command again")
+    raise Terminated
 
 
 def main() -> None:
@@ -62,9 +62,11 @@ def main() -> None:
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
-    except AfitrtError as error:
+    except (AfitrtError, Terminated) as failure:
         from afitrt.cli.console import print_error
 
+        error = stopped(failure)
+        assert isinstance(error, AfitrtError)
         print_error(error)
         sys.exit(error.exit_code)
     finally:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from afitrt import events
-from afitrt.errors import AfitrtError, OutputError
+from afitrt.errors import AfitrtError, OutputError, stopped
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, soft_wrap=True)
@@ -71,6 +71,7 @@ class Reporter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
+        error = error and stopped(error)
         if self._json and isinstance(error, AfitrtError):
             parts = {"found": error.found, "expected": error.expected, "hint": error.hint, "kept": error.kept}
             print_json({"event": "error", "source": self._source, "exit_code": error.exit_code, **parts})

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from afitrt import estimate, models, video
-from afitrt.errors import AfitrtError, InterruptedRunError, OutputError, PartialInputError
+from afitrt.errors import AfitrtError, OutputError, PartialInputError, stopped
 from afitrt.events import Done, Note, Progress, SceneFound, Started, Tell, Warned
 from afitrt.frames import VideoInfo
 from afitrt.models.protocol import Interpolator
@@ -171,8 +171,7 @@ class Run:
 
 
 def _with_kept(failure: BaseException, kept: str | None) -> BaseException:
-    if isinstance(failure, KeyboardInterrupt):
-        failure = InterruptedRunError("interrupted (Ctrl-C)", "time to finish", "the same command again")
+    failure = stopped(failure)
     if isinstance(failure, AfitrtError):
         failure.kept = kept
     return failure

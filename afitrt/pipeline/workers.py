@@ -21,6 +21,7 @@ class Worker(threading.Thread):
     def __init__(self, name: str, work: Callable[[], None], failed: Callable[[BaseException], None]) -> None:
         super().__init__(name=f"afitrt-{name}")
         self._work, self._failed = work, failed
+        self._ended = threading.Event()
 
     def run(self) -> None:
         """See threading.Thread."""
@@ -30,6 +31,13 @@ class Worker(threading.Thread):
             return
         except BaseException as failure:
             self._failed(failure)
+        finally:
+            self._ended.set()
+
+    def wait(self) -> None:
+        """Waits for the end. A signal may interrupt it; before Python 3.13 an interrupted join forgets the thread."""
+        self._ended.wait()
+        self.join()
 
 
 class Decoder:
@@ -52,7 +60,7 @@ class Decoder:
     def __exit__(self, *_: object) -> None:
         self._channel.close()
         self._reader.stop()
-        self._worker.join()
+        self._worker.wait()
 
     def _decode(self) -> None:
         task = self._task
@@ -86,7 +94,7 @@ class Encoder:
         try:
             self._channel.put(pixels, pixels.nbytes)
         except ChannelClosed:
-            self._worker.join()
+            self._worker.wait()
             raise self._failure or RenderError(
                 "the encoder ended early", "an encoder that takes every picture", "the same command again"
             ) from None
@@ -95,7 +103,7 @@ class Encoder:
     def finish(self) -> None:
         """Waits until everything handed over is written; raises what went wrong on the way."""
         self._channel.finish()
-        self._worker.join()
+        self._worker.wait()
         if self._failure is not None:
             raise self._failure
 

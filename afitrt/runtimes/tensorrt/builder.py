@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import onnx
@@ -67,23 +70,48 @@ def build(
 ) -> tuple[Built, bytes | None]:
     """The engine of a model for one architecture, and the timing cache that has grown by it (None without one).
 
-    The work runs in a thread of its own, so that an exception of the caller
-    (Ctrl-C, SIGTERM) ends it after its present step, and is then raised. Raises BuildFailed naming the node,
-    MissingToolError.
+    The work runs in a thread of its own. A signal that would stop the caller (Ctrl-C, SIGTERM) or an exception of
+    advance ends it after its present step, and is then raised. Raises BuildFailed naming the node, MissingToolError.
     """
     building = _Building(flavour, model, target, cache, advance)
     thread = threading.Thread(target=building.run, name="afitrt-builder")
-    thread.start()
-    try:
+    with _signals_held(building.cancel):
+        thread.start()
         while thread.is_alive():
+            # Returns to Python now and then, for a signal may have woken another thread only.
             thread.join(0.1)
-    finally:
-        building.cancelled = True
-        thread.join()
     if building.failure is not None:
         raise building.failure
     assert building.built is not None
     return building.built, building.cache
+
+
+@contextmanager
+def _signals_held(cancel: Callable[[], None]) -> Iterator[None]:
+    """Calls `cancel` on a signal inside; what its own handler does happens at the end.
+
+    An exception may leave neither a callback of the library nor a join: before Python 3.13 an interrupted join takes
+    its thread for dead, and the process would end under the library's feet, with an abort.
+    """
+    arrived: list[int] = []
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        arrived.append(number)
+        cancel()
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: handler for number, handler in known.items() if callable(handler)}
+    try:
+        for number in before:
+            signal.signal(number, hold)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
 
 
 class _Building:
@@ -100,7 +128,7 @@ class _Building:
         self._trt = flavour.load()
         self.cache = cache
         self.log = BuilderLog()
-        self.cancelled = False
+        self._cancelled = False
         self.failure: BaseException | None = None
         self.built: Built | None = None
 
@@ -109,7 +137,12 @@ class _Building:
         try:
             self._build()
         except BaseException as failure:
-            self.failure = failure
+            # What stopped the build tells more than that it was stopped.
+            self.failure = self.failure or failure
+
+    def cancel(self) -> None:
+        """Asks the library to stop after its present step."""
+        self._cancelled = True
 
     def _build(self) -> None:
         began = time.monotonic()
@@ -138,10 +171,13 @@ class _Building:
             self.cache = bytes(config.get_timing_cache().serialize())
 
     def advance(self, share: float) -> bool:
-        """Passes progress on; False asks the library to stop."""
-        if not self.cancelled:
-            self._advance(share)
-        return not self.cancelled
+        """Passes progress on; False asks the library to stop. Never raises, for a library in C++ calls it."""
+        if not self._cancelled:
+            try:
+                self._advance(share)
+            except BaseException as failure:
+                self.failure, self._cancelled = failure, True
+        return not self._cancelled
 
     def _aim(self, config: Any) -> None:
         if not self._flavour.portable:
