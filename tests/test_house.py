@@ -38,6 +38,8 @@ TABLE: dict[str, set[str]] = {
     "task": BASE | {"rates", "scenes", "schedule", "video"},
     "estimate": BASE | {"models", "render", "schedule"},
     "pipeline": BASE | {"channel", "events", "video", "models", "scenes", "schedule", "render", "estimate", "task"},
+    "api": {"events", "options", "pipeline"},
+    "preview": BASE | {"events", "pipeline", "task", "video"},
     "doctor": BASE | {"artefacts", "runtimes", "video", "weights"},
 }
 HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "av", "tensorrt", "ffmpeg", "numpy")

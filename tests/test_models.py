@@ -206,6 +206,7 @@ def test_the_example_is_short() -> None:
     assert len((EXAMPLE / "afitrt_opticalflow.py").read_text().splitlines()) <= 80
 
 
+@pytest.mark.slow
 def test_the_example_interpolates_from_file_to_file(installed: Path, tmp_path: Path) -> None:
     clip = pattern(tmp_path / "in.mkv", seconds=0.4)
     out = tmp_path / "out.mkv"
@@ -218,6 +219,7 @@ def test_the_example_interpolates_from_file_to_file(installed: Path, tmp_path: P
     assert (facts["package"], facts["scales"], facts["problem"]) == ("afitrt-opticalflow 0.1.0", [1.0], "")
 
 
+@pytest.mark.slow
 def test_the_example_passes_the_contract(installed: Path) -> None:
     ran = with_example(installed, "-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLE / "tests")
     assert ran.returncode == 0 and "9 passed" in ran.stdout, ran.stdout
