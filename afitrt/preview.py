@@ -71,10 +71,18 @@ def compose(job: Job, rendered: Mapping[str, Path]) -> Path:
         with video.Writer(aside, info, info.rate, encode) as writer:
             for pictures in _together(job, infos):
                 writer.write(sheets.drawn(pictures))
-        video.mux(aside, infos[0], job.output, info.rate)
+        video.mux([aside], infos[0], job.output, _stamps(infos[0]))
     finally:
         aside.unlink(missing_ok=True)
     return job.output
+
+
+def _stamps(info: VideoInfo) -> video.Stamps:
+    """When the pictures of a file are shown, from 0."""
+    if info.constant:
+        return video.Stamps.regular(info.frames, info.rate)
+    begins = int(info.pts[0])
+    return video.Stamps(info.pts - begins, info.end - begins, info.time_base)
 
 
 def _together(job: Job, infos: Sequence[VideoInfo]) -> Iterator[list[Pixels]]:
