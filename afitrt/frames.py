@@ -81,6 +81,16 @@ class VideoInfo:
         ticks = self.end if index == self.frames else int(self.pts[index])
         return ticks * self.time_base
 
+    def elapsed(self, index: int) -> Fraction:
+        """Exact time from the first frame to another, or to the end: on the grid of the rate where it is constant.
+
+        What lies beyond the end, because more frames decode than packets promise, goes on at the rate.
+        """
+        if self.constant:
+            return index / self.rate
+        beyond = max(0, index - self.frames)
+        return self.seconds(index - beyond) - self.seconds(0) + beyond / self.rate
+
 
 @dataclass(frozen=True)
 class Geometry:

@@ -18,6 +18,7 @@ from afitrt.schedule import resolve_n_forward
 from afitrt.video.encoders import PNG
 from afitrt.video.numbered import DEFAULT_NAME, numbered
 from afitrt.video.pipes import STDIO
+from afitrt.video.stamping import Stamps
 from afitrt.video.timeline import normalise
 from afitrt.video.tracks import CONTAINERS, default_output
 
@@ -28,9 +29,10 @@ COMBS = "the source is marked as interlaced: its combs will smear; deinterlace i
 class Task:
     """A job with everything resolved against its source.
 
-    info: the source as probed. timing: the same as it is read: where the rate varies or another is asked for, made
-    constant by repeating and dropping frames. first, last: half-open range of the frames read (absolute); last is
-    None where a pipe is read to its end. rate: pictures per second of what is written.
+    info: the source as probed. timing: the same as it is read: where another rate is asked for, made constant by
+    repeating and dropping frames. first, last: half-open range of the frames read (absolute); last is None where a
+    pipe is read to its end. rate: pictures per second of what is written; where that varies, the usual or average one,
+    which is what the encoder is told.
     """
 
     job: Job
@@ -45,13 +47,18 @@ class Task:
 
     @property
     def source_rate(self) -> Fraction:
-        """Frames per second of what is read."""
+        """Frames per second of what is read; the usual or average one where it varies."""
         return self.timing.rate
 
     @property
     def normalised(self) -> bool:
         """Are frames repeated and dropped to make the rate constant?"""
         return self.timing is not self.info
+
+    @property
+    def varies(self) -> bool:
+        """Do the pictures written keep a rate that varies?"""
+        return not self.timing.constant and self.schedule.times is not None
 
     @property
     def span(self) -> tuple[Fraction, Fraction] | None:
@@ -66,11 +73,27 @@ class Task:
         """Frames that will be read; None of a pipe."""
         return None if self.info.piped or self.last is None else self.last - self.first
 
+    def time(self, frame: int) -> Fraction:
+        """Exact seconds from the first frame read to another, counted from it; past the last one it is the end."""
+        return self.timing.elapsed(self.first + frame) - self.timing.elapsed(self.first)
+
     def outputs(self, frames: int) -> int:
         """Exact number of pictures written for so many frames read."""
         if self.schedule.times is not None:
             return frames * self.schedule.times
-        return math.ceil(frames * self.rate / self.source_rate)
+        return math.ceil(self.time(frames) * self.rate)
+
+    def stamps(self, count: int) -> Stamps:
+        """When the first pictures written are shown, counted from the first: the schedule's own times."""
+        if not self.varies:
+            return Stamps.regular(count, self.rate)
+        assert self.schedule.times is not None, "only frames have times that vary"
+        times, last = self.schedule.times, self.last or self.timing.frames
+        edges = np.append(self.timing.pts, self.timing.end)[self.first : last + 1].astype(np.int64)
+        edges -= edges[0]
+        inner = np.arange(times, dtype=np.int64)
+        shown = (edges[:-1, None] * (times - inner) + edges[1:, None] * inner).ravel()
+        return Stamps(shown, int(edges[-1]) * times, self.timing.time_base / times).first(count)
 
 
 def resolve(job: Job, info: VideoInfo) -> Task:
@@ -80,31 +103,46 @@ def resolve(job: Job, info: VideoInfo) -> Task:
     may not be written.
     """
     timing, warnings = _timing(job, info)
+    warnings += _varying(job, timing)
     if info.interlaced:
         warnings.append(COMBS)
     first, last = _piped_span(job, timing) if info.piped else _span(job, info, timing)
     check_cuts(job.scenes.cuts or (), None if info.piped else timing.frames)
     rate = job.schedule.fps or timing.rate * (job.schedule.times or 1)
     schedule = replace(job.schedule, n_forward=resolve_n_forward(job.schedule.n_forward, timing.rate))
-    output = _output(job, rate)
+    label = f"{rate_text(rate)}fps" if timing.constant or job.schedule.fps else f"x{job.schedule.times}"
+    output = _output(job, label)
     _check_output(job, output)
     return Task(job, info, timing, first, last, schedule, rate, output, tuple(warnings))
 
 
 def _timing(job: Job, info: VideoInfo) -> tuple[VideoInfo, list[str]]:
     """The source as it is read, and what is said about that."""
-    rate = job.normalize or info.rate
-    if info.constant and rate == info.rate:
+    rate = job.normalize
+    if rate is None or (info.constant and rate == info.rate):
         return info, []
     if info.piped:
         timing = replace(info, rate=rate, time_base=1 / rate)
         return timing, [f"read at {rate_text(rate)} instead of {rate_text(info.rate)} fps"]
     normal = normalise(info, rate)
-    if job.normalize:
-        said = f"read at {rate_text(rate)} instead of {rate_text(info.rate)} fps: "
-    else:
-        said = f"the frame rate varies; made constant at {rate_text(rate)} fps, its average: "
-    return normal.info, [f"{said}{normal.repeated} frames repeated, {normal.dropped} dropped"]
+    said = f"read at {rate_text(rate)} instead of {rate_text(info.rate)} fps"
+    return normal.info, [f"{said}: {normal.repeated} frames repeated, {normal.dropped} dropped"]
+
+
+def _varying(job: Job, timing: VideoInfo) -> list[str]:
+    """What is said where a varying rate goes to what has no times. Raises UsageError where it cannot."""
+    if timing.constant or job.schedule.fps or job.output is None:
+        return []
+    usual = rate_text(timing.rate)
+    if job.output == STDIO:
+        raise UsageError(
+            f"{timing.path} has a rate that varies, and y4m has one rate",
+            "a constant rate",
+            f"--fps {rate_text(timing.rate * (job.schedule.times or 1))}, or --normalize {usual}",
+        )
+    if job.encode.codec == PNG or numbered(job.output):
+        return [f"the rate varies, and pictures have no times: --normalize {usual} makes it constant"]
+    return []
 
 
 def _piped_span(job: Job, timing: VideoInfo) -> tuple[int, int | None]:
@@ -130,11 +168,11 @@ def _span(job: Job, info: VideoInfo, timing: VideoInfo) -> tuple[int, int]:
     return first, last
 
 
-def _output(job: Job, rate: Fraction) -> Path:
+def _output(job: Job, label: str) -> Path:
     """The file, pattern or `-` to write: --codec png makes a folder of what names no file."""
     pictures = job.encode.codec == PNG
     if job.output is None:
-        named = default_output(job.source, rate_text(rate))
+        named = default_output(job.source, label)
         named = named if job.folder is None else job.folder / named.name
         return named.with_suffix("") / DEFAULT_NAME if pictures else named
     plain = job.output != STDIO and not numbered(job.output) and job.output.suffix.lower() not in CONTAINERS

@@ -12,6 +12,7 @@ import pytest
 from afitrt.errors import OutputError, UsageError
 from afitrt.frames import VideoInfo
 from afitrt.options import Job, SceneOptions, ScheduleOptions
+from afitrt.schedule import End, Frame, plan
 from afitrt.task import resolve
 
 NTSC = Fraction(24000, 1001)
@@ -114,10 +115,49 @@ def test_outputs_that_may_not_be_written_are_refused(source: Path, tmp_path: Pat
     assert resolve(Job(source, existing, overwrite=True), info(source)).output == existing
 
 
-def test_a_varying_rate_is_made_constant_at_its_average_and_said(source: Path) -> None:
-    base = info(source)
-    varying = replace(base, constant=False, pts=base.pts + np.array([0] * 5 + [4004] * 5), end=base.end + 4004)
-    task = resolve(Job(source), varying)
-    assert task.normalised
+def varying(source: Path) -> VideoInfo:
+    """Frame 4 stays for five frames' time."""
+    base = info(source, start=1001)
+    return replace(base, constant=False, pts=base.pts + np.array([0] * 5 + [4004] * 5), end=base.end + 4004)
+
+
+def test_a_varying_rate_is_made_constant_when_asked_and_said(source: Path) -> None:
+    task = resolve(Job(source, normalize=NTSC), varying(source))
+    assert task.normalised and not task.varies
+    assert task.output.name == "in.47.952fps.mkv"
     assert task.frames == 14
     assert "4 frames repeated, 0 dropped" in task.warnings[0]
+
+
+def test_a_varying_rate_is_kept_by_times_and_made_constant_by_fps(source: Path) -> None:
+    task = resolve(Job(source), varying(source))
+    assert (task.varies, task.normalised, task.frames, task.warnings) == (True, False, 10, ())
+    assert (task.output.name, task.rate) == ("in.x2.mkv", 2 * NTSC)
+    halves = [*range(9), 13, *range(18, 28)]
+    assert resolve(Job(source, schedule=ScheduleOptions(times=1)), varying(source)).output.name == "in.x1.mkv"
+    shown = task.stamps(20)
+    assert [pts * shown.time_base for pts in shown.pts.tolist()] == [Fraction(k * 1001, 48000) for k in halves]
+    fixed = resolve(Job(source, schedule=ScheduleOptions(times=None, fps=Fraction(60))), varying(source))
+    assert (fixed.varies, fixed.output.name) == (False, "in.60fps.mkv")
+    assert fixed.outputs(10) == 36  # 14 x 1001 / 24000 s are 35.035 pictures.
+
+
+def test_where_there_are_no_times_a_varying_rate_is_refused_or_warned_about(source: Path) -> None:
+    with pytest.raises(UsageError, match="y4m has one rate") as refused:
+        resolve(Job(source, Path("-")), varying(source))
+    assert "--normalize 23.976" in refused.value.hint
+    assert "--normalize 23.976" in resolve(Job(source, source.parent / "out" / "%d.png"), varying(source)).warnings[0]
+
+
+@pytest.mark.parametrize("first, last", [(None, None), (3, 7), (5, 10)])
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_written_times_are_those_of_the_schedule(source: Path, first: int | None, last: int | None, times: int) -> None:
+    read = varying(source)
+    start, end = (None if each is None else read.seconds(each) for each in (first, last))
+    task = resolve(Job(source, schedule=ScheduleOptions(times=times), start=start, end=end), read)
+    frames = task.frames or 0
+    timing = [*(Frame(task.time(k), cut=k == 2) for k in range(frames)), End(task.time(frames))]
+    planned = [output.pts for step in plan(timing, task.schedule) for output in step.outputs]
+    shown = task.stamps(len(planned))
+    assert [pts * shown.time_base for pts in shown.pts.tolist()] == planned
+    assert shown.end * shown.time_base == task.time(frames)

@@ -255,8 +255,8 @@ def test_the_choice_of_tracks() -> None:
 
 
 def test_output_names() -> None:
-    assert default_output(Path("a/in.mp4"), "47.952") == Path("a/in.47.952fps.mkv")
-    assert default_output(Path("in.part1.mkv"), "60") == Path("in.part1.60fps.mkv")
+    assert default_output(Path("a/in.mp4"), "47.952fps") == Path("a/in.47.952fps.mkv")
+    assert default_output(Path("in.part1.mkv"), "60fps") == Path("in.part1.60fps.mkv")
     assert [container_of(Path(name)) for name in ("a.mkv", "a.MP4", "a.m4v", "a.mov")] == [
         "matroska",
         "mp4",

@@ -160,8 +160,8 @@ def test_what_plain_outputs_hold(source: str, depth: int, container: str, pix_fm
 def test_names_of_outputs(tmp_path: Path) -> None:
     assert [container_of(Path(name)) for name in ("-", "out/%09d.png", "a-%d.PNG")] == ["yuv4mpegpipe", "png", "png"]
     (tmp_path / "shots.v2").mkdir()
-    assert default_output(tmp_path / "shots.v2", "60") == tmp_path / "shots.v2.60fps.mkv"
-    assert default_output(tmp_path / "shots.v2" / "%06d.png", "60") == tmp_path / "shots.v2.60fps.mkv"
+    assert default_output(tmp_path / "shots.v2", "60fps") == tmp_path / "shots.v2.60fps.mkv"
+    assert default_output(tmp_path / "shots.v2" / "%06d.png", "60fps") == tmp_path / "shots.v2.60fps.mkv"
 
 
 def test_a_file_named_like_a_pattern_is_a_file(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def scenes(
         print_json({"frames": [asdict(verdict) for verdict in verdicts[1:]]})
         return
     for number, (first, last) in enumerate(zip([0, *cuts], [*cuts, len(verdicts)], strict=True)):
-        begins = timedelta(seconds=float(first / info.rate))
+        begins = timedelta(seconds=float(info.elapsed(first)))
         stdout.print(f"scene {number}: frames {first} to {last - 1}, from {begins}", markup=False)
 
 
@@ -88,8 +88,7 @@ def _verdicts(info: VideoInfo, options: SceneOptions) -> Iterator[Verdict]:
     from afitrt.scenes import detector
 
     judge = detector(options).judge
-    # Frame numbers must be those of `interpolate`, which makes a varying rate constant first.
-    with video.open_reader(info, rate=None if info.constant else info.rate) as reader:
+    with video.open_reader(info) as reader:
         for pixels in reader:
             yield judge(pixels)
 
@@ -106,8 +105,8 @@ def _watched(source: Path, rate: Fraction | None, options: SceneOptions) -> tupl
 
     info = video.probe_source(source, rate)
     cuts = [verdict.cut for verdict in _verdicts(info, options)]
-    timeline: list[Frame | End] = [Frame(index / info.rate, cut) for index, cut in enumerate(cuts)]
-    return info.rate, [*timeline, End(len(cuts) / info.rate)]
+    timeline: list[Frame | End] = [Frame(info.elapsed(index), cut) for index, cut in enumerate(cuts)]
+    return info.rate, [*timeline, End(info.elapsed(len(cuts)))]
 
 
 def _imagined(frames: str | None, rate: str, cuts: tuple[int, ...]) -> tuple[Fraction, list[Frame | End]]:

@@ -49,8 +49,7 @@ class VideoFile:
 
     def _mux(self, path: Path, count: int) -> list[str]:
         task = self._task
-        stamps = video.Stamps.regular(count, task.rate)
-        return video.mux([self._aside], task.info, path, stamps, task.span, task.job.drop_tracks)
+        return video.mux([self._aside], task.info, path, task.stamps(count), task.span, task.job.drop_tracks)
 
     def keep(self) -> str | None:
         """See Output: OUT.partial.mkv, playable."""

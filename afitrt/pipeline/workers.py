@@ -67,14 +67,14 @@ class Decoder:
         scenes = detector(task.job.scenes, task.first)
         with self._reader as reader:
             for pixels in reader:
-                frame = Frame(self.count / task.source_rate, scenes.judge(pixels).cut)
+                frame = Frame(task.time(self.count), scenes.judge(pixels).cut)
                 self._channel.put(Decoded(frame, pixels), pixels.nbytes)
                 self.count += 1
         if not reader.complete:
             errors = "; ".join(reader.errors[-2:]) or task.info.damage
             found = f"{self.count} frames" if task.frames is None else f"{self.count} of {task.frames} frames"
             self.damage = f"{found} could be decoded" + (f" ({errors})" if errors else "")
-        self._channel.put(End(self.count / task.source_rate), 0)
+        self._channel.put(End(task.time(self.count)), 0)
         self._channel.finish()
 
 

@@ -74,15 +74,15 @@ def container_of(out: Path) -> str:
     return container
 
 
-def default_output(source: Path, rate_text: str) -> Path:
-    """Where the result goes when no name is given: beside the source, in.60fps.mkv for in.mp4 and "60".
+def default_output(source: Path, label: str) -> Path:
+    """Where the result goes when no name is given: beside the source, in.60fps.mkv for in.mp4 and "60fps".
 
     Of pictures it is beside their folder, with its name.
     """
     if numbered(source) or source.is_dir():
         folder = source.parent.absolute() if numbered(source) else source.absolute()
-        return folder.parent / f"{folder.name or 'pictures'}.{rate_text}fps.mkv"
-    return source.with_name(f"{source.stem}.{rate_text}fps.mkv")
+        return folder.parent / f"{folder.name or 'pictures'}.{label}.mkv"
+    return source.with_name(f"{source.stem}.{label}.mkv")
 
 
 def list_tracks(source: Path) -> list[Track]:
