@@ -34,6 +34,7 @@ TABLE: dict[str, set[str]] = {
     "models": BASE | {"artefacts", "plugins", "runtimes", "weights", "build"},
     "render": BASE | {"models", "schedule"},
     "testing": {"frames", "models", "options"},
+    "compare": BASE | {"artefacts", "video"},
     "stills": BASE | {"artefacts", "models"},
     "task": BASE | {"rates", "scenes", "schedule", "video"},
     "estimate": BASE | {"models", "render", "schedule"},

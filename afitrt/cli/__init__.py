@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from afitrt import __version__
-from afitrt.cli import between, doctor, engines, inspect, interpolate, models, preview, weights
+from afitrt.cli import between, compare, doctor, engines, inspect, interpolate, models, preview, weights
 from afitrt.errors import AfitrtError, Terminated, stopped
 
 EPILOG = (
@@ -32,6 +32,7 @@ app.command("plan")(inspect.plan)
 app.command("scenes")(inspect.scenes)
 app.command("preview")(preview.preview)
 app.command("between")(between.between)
+app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("models")(models.models)
 app.command("build-engine")(engines.build_engine)
 app.command("doctor")(doctor.doctor)
