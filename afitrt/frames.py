@@ -33,6 +33,39 @@ class Colour:
 
 
 @dataclass(frozen=True)
+class Mastering:
+    """The display on which HDR pictures were graded (SMPTE ST 2086).
+
+    red, green, blue, white: CIE x, y in units of 0.00002. brightest, darkest: in units of 0.0001 cd/m2.
+    """
+
+    red: tuple[int, int]
+    green: tuple[int, int]
+    blue: tuple[int, int]
+    white: tuple[int, int]
+    brightest: int
+    darkest: int
+
+    def __str__(self) -> str:
+        """As x265 and ffmpeg take it: "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"."""
+        places = {"G": self.green, "B": self.blue, "R": self.red, "WP": self.white}
+        text = "".join(f"{name}({x},{y})" for name, (x, y) in places.items())
+        return f"{text}L({self.brightest},{self.darkest})"
+
+
+@dataclass(frozen=True)
+class ContentLight:
+    """The brightest pixel of an HDR video and the average of its brightest picture, in cd/m2 (CTA-861.3)."""
+
+    maximum: int
+    average: int
+
+    def __str__(self) -> str:
+        """As x265 and ffmpeg take it: "1000,400"."""
+        return f"{self.maximum},{self.average}"
+
+
+@dataclass(frozen=True)
 class VideoInfo:
     """What probing told of the first video stream.
 
@@ -41,6 +74,7 @@ class VideoInfo:
     units. depth: bits of one component. constant: every spacing of pts agrees with the rate to within a tick.
     stream: its index in the file. rotation: how players turn the picture, in degrees counter-clockwise, after
     mirroring it left to right if `mirrored`. damage: the first sign of a damaged or cut file met while demuxing.
+    mastering, content_light: HDR10's facts of the whole video. dynamic: names of metadata of single pictures.
     pictures: the files of a sequence of pictures, in order; a video has none. piped: it is a y4m stream on standard
     input, its header already taken; how long that is nobody knows, so its pts are empty.
     """
@@ -63,6 +97,9 @@ class VideoInfo:
     mirrored: bool = False
     interlaced: bool = False
     damage: str = ""
+    mastering: Mastering | None = None
+    content_light: ContentLight | None = None
+    dynamic: tuple[str, ...] = ()
     pictures: tuple[Path, ...] = field(default=(), repr=False)
     piped: bool = False
 

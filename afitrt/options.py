@@ -98,12 +98,16 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """The video encoder, by ffmpeg's names. preset None takes the codec's default; pix_fmt None the depth's."""
+    """The video encoder, by ffmpeg's names. crf and preset None take the codec's default; pix_fmt None the depth's.
+
+    extra: further options of ffmpeg with their values, without dashes.
+    """
 
     codec: str = "libx265"
-    crf: float = 16
+    crf: float | None = None
     preset: str | None = None
     pix_fmt: str | None = None
+    extra: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

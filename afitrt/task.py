@@ -16,6 +16,7 @@ from afitrt.rates import rate_text
 from afitrt.scenes import check_cuts
 from afitrt.schedule import resolve_n_forward
 from afitrt.video.encoders import PNG
+from afitrt.video.hdr import dropped
 from afitrt.video.numbered import DEFAULT_NAME, numbered
 from afitrt.video.pipes import STDIO
 from afitrt.video.stamping import Stamps
@@ -106,6 +107,7 @@ def resolve(job: Job, info: VideoInfo) -> Task:
     warnings += _varying(job, timing)
     if info.interlaced:
         warnings.append(COMBS)
+    warnings += dropped(info)
     first, last = _piped_span(job, timing) if info.piped else _span(job, info, timing)
     check_cuts(job.scenes.cuts or (), None if info.piped else timing.frames)
     rate = job.schedule.fps or timing.rate * (job.schedule.times or 1)

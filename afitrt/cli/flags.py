@@ -216,11 +216,22 @@ class ModelFlags:
 class EncodeFlags:
     """How the result is encoded."""
 
-    codec: Annotated[str, typer.Option(help="Video encoder, by ffmpeg's name.")] = "libx265"
-    crf: Annotated[str, typer.Option(help="Quality; lower is better and larger.")] = "16"
+    codec: Annotated[
+        str, typer.Option(help="Encoder: x265, x264, svt-av1, ffv1, prores, nvenc, vaapi, or ffmpeg's name.")
+    ] = "libx265"
+    crf: Annotated[
+        str | None, typer.Option(help="Quality; lower is better and larger.", show_default="the encoder's own")
+    ] = None
     preset: Annotated[str | None, typer.Option(help="The encoder's preset.", show_default="the encoder's own")] = None
     pix_fmt: Annotated[str | None, typer.Option(help="Pixel format.", show_default="10 bit 4:2:0 where it fits")] = None
+    encoder_args: Annotated[
+        str | None, typer.Option(help="More options of the encoder, as in '-tune animation -g 120'.")
+    ] = None
 
     def options(self) -> EncodeOptions:
         """Raises UsageError."""
-        return EncodeOptions(self.codec, number("--crf", self.crf, "--crf 16"), self.preset, self.pix_fmt)
+        from afitrt.video import parse_arguments
+
+        crf = None if self.crf is None else number("--crf", self.crf, "--crf 16")
+        extra = () if self.encoder_args is None else parse_arguments(self.encoder_args)
+        return EncodeOptions(self.codec, crf, self.preset, self.pix_fmt, extra)

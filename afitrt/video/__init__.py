@@ -12,7 +12,9 @@ PyAV and ffmpeg-python are imported by the functions that use them, not by this 
 
 from __future__ import annotations
 
-from afitrt.video.encoders import PNG, Y4M, choose_encoding, encoder_name
+from afitrt.video.arguments import parse_arguments
+from afitrt.video.choosing import choose_encoding
+from afitrt.video.encoders import PNG, Y4M, encoder_name
 from afitrt.video.ffmpeg import Ffmpeg, find
 from afitrt.video.mux import mux
 from afitrt.video.numbered import DEFAULT_NAME, numbered
@@ -58,6 +60,7 @@ __all__ = [
     "normalise",
     "numbered",
     "open_reader",
+    "parse_arguments",
     "parse_drop",
     "picture_type",
     "probe",

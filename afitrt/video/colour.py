@@ -33,6 +33,7 @@ ZSCALE_MATRICES = {
     "bt709": "709", "fcc": "fcc", "bt470bg": "470bg", "smpte170m": "170m", "smpte240m": "smpte240m",
     "ycgco": "ycgco", "bt2020nc": "2020_ncl",
 }  # fmt: skip
+INTERLEAVED = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 SWSCALE = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
@@ -132,7 +133,9 @@ def from_rgb(info: VideoInfo, colour: Colour, pix_fmt: str) -> list[str]:
     even = _even_chroma(pixels, info.width, info.height, range_, reading=False)
     located = f":chromal={colour.chroma_location or 'left'}" if pixels.sub_width > 1 and not even else ""
     convert = f"zscale=matrixin=gbr:rangein=full:matrix={ZSCALE_MATRICES[matrix]}:range={range_}{located}"
-    return [f"format={planar}", f"{convert}:filter=bicubic:dither=none", *even, f"format={pix_fmt}"]
+    filters = [f"format={planar}", f"{convert}:filter=bicubic:dither=none", *even]
+    # zscale itself makes no interleaved chroma.
+    return [*filters, *(f"format={each}" for each in (INTERLEAVED.get(pix_fmt), pix_fmt) if each)]
 
 
 def _even_chroma(pixels: PixelFormat, width: int, height: int, range_: str, *, reading: bool) -> list[str]:

@@ -7,14 +7,17 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from afitrt.errors import InputError
 from afitrt.frames import Colour, VideoInfo
 from afitrt.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, ZSCALE_MATRICES, pixel_format
+from afitrt.video.hdr import content_light_of, declared_dynamic, dynamic_of, mastering_of
 from afitrt.video.timeline import Packet, timeline
 
 DAMAGE = re.compile(r"ended prematurely|partial file|truncat|invalid data", re.IGNORECASE)
@@ -37,31 +40,21 @@ def probe(path: Path) -> VideoInfo:
         time_base = Fraction(stream.time_base)
         hints = [Fraction(each) for each in (stream.average_rate, stream.guessed_rate, stream.base_rate) if each]
         declared, index = int(stream.frames), int(stream.index)
-    first = _first_picture(path, index)
-    times = timeline(_shown(demuxed.packets, first.pts), time_base, hints)
+    first, begins = _first_picture(path, index)
+    times = timeline(_shown(demuxed.packets, begins), time_base, hints)
     damage = demuxed.damage
     if not damage and demuxed.indexed and declared > demuxed.count:
         damage = f"its index names {declared} frames, {demuxed.count} are there"
-    _check_picture(path, first)
-    return VideoInfo(
-        path=path,
-        width=first.width,
-        height=first.height,
+    _check_picture(first)
+    return replace(
+        first,
         rate=times.rate,
         time_base=times.time_base,
         pts=times.pts,
         end=times.end,
-        pix_fmt=first.pix_fmt,
-        depth=pixel_format(first.pix_fmt).depth,
-        colour=first.colour,
-        sample_aspect=first.sample_aspect,
         constant=times.constant,
-        stream=first.stream,
-        codec=first.codec,
-        rotation=first.rotation,
-        mirrored=first.mirrored,
-        interlaced=first.interlaced,
         damage=damage,
+        dynamic=first.dynamic or declared_dynamic(path, first.codec, first.depth),
     )
 
 
@@ -159,24 +152,8 @@ def _shown(packets: list[Packet], first: int | None) -> list[Packet]:
     return [each for each in packets if each.pts is None or each.pts >= first]
 
 
-@dataclass(frozen=True)
-class _Picture:
-    """Facts that the first decoded picture tells."""
-
-    stream: int
-    codec: str
-    width: int
-    height: int
-    pix_fmt: str
-    pts: int | None
-    colour: Colour
-    sample_aspect: Fraction
-    rotation: int
-    mirrored: bool
-    interlaced: bool
-
-
-def _first_picture(path: Path, index: int) -> _Picture:
+def _first_picture(path: Path, index: int) -> tuple[VideoInfo, int | None]:
+    """Facts that the first decoded picture tells, and its pts; nothing yet about the others."""
     import av
 
     with _opened(path) as container:
@@ -191,26 +168,39 @@ def _first_picture(path: Path, index: int) -> _Picture:
             )
         matrix = next((d for d in frame.side_data if d.type == av.sidedata.sidedata.Type.DISPLAYMATRIX), None)
         rotation, mirrored = _orientation(bytes(matrix)) if matrix is not None else (0, False)
-        chroma = _chroma_location(frame, stream.time_base)
-        return _Picture(
-            stream=index,
-            codec=context.name,
+        info = VideoInfo(
+            path=path,
             width=frame.width,
             height=frame.height,
+            rate=Fraction(0),
+            time_base=Fraction(stream.time_base),
+            pts=np.empty(0, np.int64),
+            end=0,
             pix_fmt=frame.format.name,
-            pts=frame.pts,
-            colour=Colour(
-                matrix=MATRICES.get(frame.colorspace) or MATRICES.get(context.colorspace),
-                primaries=PRIMARIES.get(frame.color_primaries) or PRIMARIES.get(context.color_primaries),
-                transfer=TRANSFERS.get(frame.color_trc) or TRANSFERS.get(context.color_trc),
-                range=RANGES.get(frame.color_range) or RANGES.get(context.color_range),
-                chroma_location=chroma,
-            ),
+            depth=pixel_format(frame.format.name).depth,
+            colour=_colour(frame, context, _chroma_location(frame, stream.time_base)),
             sample_aspect=Fraction(stream.sample_aspect_ratio or context.sample_aspect_ratio or 1),
+            stream=index,
+            codec=context.name,
             rotation=rotation,
             mirrored=mirrored,
             interlaced=bool(frame.interlaced_frame or int(context.field_order) > 1),
+            mastering=mastering_of(frame),
+            content_light=content_light_of(frame),
+            dynamic=dynamic_of(frame),
         )
+        return info, frame.pts
+
+
+def _colour(frame: Any, context: Any, chroma: str | None) -> Colour:
+    """What the picture says of its colour, else what its stream does."""
+    return Colour(
+        matrix=MATRICES.get(frame.colorspace) or MATRICES.get(context.colorspace),
+        primaries=PRIMARIES.get(frame.color_primaries) or PRIMARIES.get(context.color_primaries),
+        transfer=TRANSFERS.get(frame.color_trc) or TRANSFERS.get(context.color_trc),
+        range=RANGES.get(frame.color_range) or RANGES.get(context.color_range),
+        chroma_location=chroma,
+    )
 
 
 def _decode_one(container: Any, stream: Any) -> Any:
@@ -260,8 +250,8 @@ def _chroma_location(frame: Any, time_base: Fraction) -> str | None:
     return found[1] if found and found[1] != "unspecified" else None
 
 
-def _check_picture(path: Path, picture: _Picture) -> None:
-    pixels = pixel_format(picture.pix_fmt)
+def _check_picture(picture: VideoInfo) -> None:
+    path, pixels = picture.path, pixel_format(picture.pix_fmt)
     if pixels.alpha:
         opaque = "bgr0" if pixels.rgb else "yuv444p10le"
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from contextlib import suppress
 from fractions import Fraction
@@ -17,12 +18,14 @@ from afitrt.buffers import pictures
 from afitrt.errors import AfitrtError, MissingToolError, RenderError, RetryError
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.options import EncodeOptions
+from afitrt.video import hdr
 from afitrt.video.colour import from_rgb, pixel_format, tagging, written_colour
-from afitrt.video.encoders import ENCODERS, Y4M, encoder_arguments
-from afitrt.video.ffmpeg import Child, command, ending, readable_path
+from afitrt.video.encoders import ENCODERS, Y4M, encoder_arguments, friendly_name
+from afitrt.video.ffmpeg import Child, command, ending, find, readable_path
 from afitrt.video.pipes import STDIO
 
 FINISH_SECONDS = 120
+VAAPI_DEVICE = "/dev/dri/renderD128"
 
 
 class Writer:
@@ -43,7 +46,7 @@ class Writer:
         """Frames written so far."""
         self._shape = (info.height, info.width, 3)
         self._dtype = picture_type(encode)
-        self._command = command(_output(self.path, info, rate, encode, self._dtype is np.uint16))
+        self._command = command(_output(self.path, info, rate, encode, self._dtype is np.uint16), *_device(encode))
         self._child: Child | None = None
 
     def __enter__(self) -> Self:
@@ -124,17 +127,21 @@ def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, 
     aspect = info.sample_aspect
     shape = f"setsar={aspect.numerator}/{aspect.denominator}"
     filters = [*from_rgb(info, colour, str(encode.pix_fmt)), shape, tagging(colour)]
+    if _uploads(encode):
+        filters.append("hwupload")
     source = ffmpeg.input(
         "pipe:0",
         f="rawvideo",
         pix_fmt="rgb48le" if deep else "rgb24",
         video_size=(info.width, info.height),
         framerate=str(rate),
+        **hdr.input_options(info),
     )
     # FFV1 is given limited pictures unless the range is asked for in so many words.
     options = {
-        **encoder_arguments(encode),
+        **encoder_arguments(encode, hdr.encoder_params(info, encode.codec)),
         "color_range": str(colour.range),
+        **({"chroma_sample_location": colour.chroma_location} if colour.chroma_location else {}),
         "vf": ",".join(filters),
         "fps_mode": "passthrough",
     }
@@ -142,6 +149,18 @@ def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, 
         return source.output("pipe:1", f=Y4M, **options)
     # Short clusters, so that a killed ffmpeg leaves all but the last half second.
     return source.output(readable_path(path), f="matroska", cluster_time_limit=500, flush_packets=1, **options)
+
+
+def _uploads(encode: EncodeOptions) -> bool:
+    return encode.codec in ENCODERS and ENCODERS[encode.codec].upload
+
+
+def _device(encode: EncodeOptions) -> list[str]:
+    """Options of the run that name the VAAPI device: AFITRT_VAAPI_DEVICE, else the first one."""
+    if not _uploads(encode):
+        return []
+    found = sorted(Path("/dev/dri").glob("renderD*"))
+    return ["-vaapi_device", os.environ.get("AFITRT_VAAPI_DEVICE") or str(found[0] if found else VAAPI_DEVICE)]
 
 
 def count_packets(path: Path) -> int:
@@ -159,7 +178,7 @@ def doubtful(wanted: EncodeOptions, resolved: EncodeOptions) -> bool:
     """Is a trial worth its while: does hardware encode, or did somebody set what the encoder may refuse?"""
     if resolved.codec not in ENCODERS:
         return False
-    return resolved.codec.endswith("_nvenc") or wanted != EncodeOptions(wanted.codec)
+    return ENCODERS[resolved.codec].hardware or wanted != EncodeOptions(wanted.codec)
 
 
 def try_encoder(info: VideoInfo, rate: Fraction, encode: EncodeOptions) -> None:
@@ -173,9 +192,18 @@ def try_encoder(info: VideoInfo, rate: Fraction, encode: EncodeOptions) -> None:
             with Writer(Path(folder) / "trial.mkv", info, rate, encode) as writer:
                 writer.write(black)
         except RenderError as error:
-            usual = encode.preset in (None, ENCODERS[encode.codec].preset)
-            raise MissingToolError(
-                f"{encode.codec} with {encode.pix_fmt} cannot encode {info.width}x{info.height} here: {error.found}",
-                "an encoder that works on this machine",
-                "--codec libx265" if usual else f"another --preset than {encode.preset}, or --codec libx265",
-            ) from error
+            raise _refused(info, encode, error) from error
+
+
+def _refused(info: VideoInfo, encode: EncodeOptions, error: RenderError) -> MissingToolError:
+    there = [friendly_name(each) for each, row in ENCODERS.items() if each in find().encoders and not row.hardware]
+    hint = f"--codec {there[0]}" if there else "install a complete ffmpeg"
+    if encode.preset not in (None, ENCODERS[encode.codec].preset):
+        hint = f"another --preset than {encode.preset}, or {hint}"
+    elif encode.extra:
+        hint = f"other --encoder-args, or {hint}"
+    return MissingToolError(
+        f"{encode.codec} with {encode.pix_fmt} cannot encode {info.width}x{info.height} here: {error.found}",
+        f"an encoder that works on this machine, such as {', '.join(there)}",
+        hint,
+    )
