@@ -50,6 +50,7 @@ figures: $(VENV)/export.stamp  ## remake the pictures of the docs (minutes)
 	$(PIP) --editable '.[docs]'
 	$(BIN)/python bench/smoothness.py
 	$(BIN)/python bench/strip.py
+	$(BIN)/python docs/figures.py
 
 bench: $(VENV)/export.stamp  ## measure against the published network
 	$(BIN)/python bench/run.py
