@@ -38,7 +38,8 @@ class Warned(Event):
 class Started(Event):
     """Work begins. seconds and memory (bytes) are estimates; seconds is None where nothing could be timed.
 
-    frames and outputs are None for a pipe, which does not tell how many will come.
+    frames and outputs are None for a pipe, which does not tell how many will come. varies: the pictures keep a rate
+    that varies, and `rate` is the usual one or the average.
     """
 
     kind: ClassVar[str] = "start"
@@ -47,6 +48,7 @@ class Started(Event):
     frames: int | None
     outputs: int | None
     rate: str
+    varies: bool
     n_forward: int
     seconds: float | None
     memory: int
@@ -84,6 +86,7 @@ class Done(Event):
     frames: int
     outputs: int
     rate: str
+    varies: bool
     scenes: int
     interpolated: int
     held: int

@@ -76,7 +76,8 @@ class VideoInfo:
     mirroring it left to right if `mirrored`. damage: the first sign of a damaged or cut file met while demuxing.
     mastering, content_light: HDR10's facts of the whole video. dynamic: names of metadata of single pictures.
     pictures: the files of a sequence of pictures, in order; a video has none. piped: it is a y4m stream on standard
-    input, its header already taken; how long that is nobody knows, so its pts are empty.
+    input, its header already taken; how long that is nobody knows, so its pts are empty. untimed: the file holds no
+    time stamps at all, so pts are counted at the rate that its codec names, or at a guess.
     """
 
     path: Path
@@ -102,6 +103,7 @@ class VideoInfo:
     dynamic: tuple[str, ...] = ()
     pictures: tuple[Path, ...] = field(default=(), repr=False)
     piped: bool = False
+    untimed: bool = False
 
     @property
     def frames(self) -> int:

@@ -105,6 +105,8 @@ def resolve(job: Job, info: VideoInfo) -> Task:
     """
     timing, warnings = _timing(job, info)
     warnings += _varying(job, timing)
+    if info.untimed:
+        warnings.append(f"the source has no time stamps: taken at {rate_text(info.rate)} fps; --rate gives another")
     if info.interlaced:
         warnings.append(COMBS)
     warnings += dropped(info)

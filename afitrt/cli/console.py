@@ -134,7 +134,8 @@ class Reporter:
             for name, cost in event.stages.items():
                 stderr.print(f"{name}: {cost['calls']:.0f} calls, {cost['seconds']:.2f} s", markup=False)
         self._results.print(
-            f"{event.output}: {event.frames} frames in, {event.outputs} pictures out at {event.rate} fps, "
+            f"{event.output}: {event.frames} frames in, {event.outputs} pictures out at {event.rate} fps"
+            f"{' on average, as the source varies' if event.varies else ''}, "
             f"{event.scenes} scenes, {event.seconds:.1f} s",
             markup=False,
         )

@@ -27,6 +27,8 @@ from afitrt.errors import MissingToolError
 PIPE_BYTES = 1 << 20
 LAST_LINES = 40
 AFTERMATH = re.compile(r"Terminating thread|Task finished|Nothing was written|Conversion failed|Error sending frames")
+# ffmpeg closes gaps of more than ten seconds in MPEG-TS, and would move some tracks only.
+KEEP_GAPS = ("-dts_delta_threshold", "1000000")
 INSTALL = "pip install imageio-ffmpeg, or set AFITRT_FFMPEG to an ffmpeg that has the zscale filter"
 
 
@@ -123,7 +125,7 @@ def command(output: Any, *options: str) -> list[str]:
     each and resamples chroma wrongly where they meet (measured: up to 25 codes of ten bits).
     """
     program, *rest = output.compile(cmd=find().path)
-    quiet = ["-hide_banner", "-nostdin", "-nostats", "-v", "error", "-y"]
+    quiet = ["-hide_banner", "-nostdin", "-nostats", "-v", "error", "-y", *KEEP_GAPS]
     return [program, *quiet, "-filter_threads", "1", *options, *rest]
 
 

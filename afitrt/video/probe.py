@@ -7,7 +7,7 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ import numpy as np
 from afitrt.errors import InputError
 from afitrt.frames import Colour, VideoInfo
 from afitrt.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, ZSCALE_MATRICES, pixel_format
+from afitrt.video.demux import check_jump, demux, shown, stored
 from afitrt.video.hdr import content_light_of, declared_dynamic, dynamic_of, mastering_of
-from afitrt.video.timeline import Packet, timeline
+from afitrt.video.timeline import timeline
 
-DAMAGE = re.compile(r"ended prematurely|partial file|truncat|invalid data", re.IGNORECASE)
 A_VIDEO = "a video file that ffmpeg can read, such as .mkv or .mp4"
 
 
@@ -34,17 +34,18 @@ def probe(path: Path) -> VideoInfo:
     _check_file(path)
     with _opened(path) as container:
         stream = _video_stream(container, path)
-        demuxed = _demux(container, stream)
+        demuxed = demux(container, stream)
         if not demuxed.packets:
             raise InputError(f"{path}: its video stream is empty", "at least one frame", "check how the file was made")
+        check_jump(path, demuxed)
         time_base = Fraction(stream.time_base)
         hints = [Fraction(each) for each in (stream.average_rate, stream.guessed_rate, stream.base_rate) if each]
         declared, index = int(stream.frames), int(stream.index)
     first, begins = _first_picture(path, index)
-    times = timeline(_shown(demuxed.packets, begins), time_base, hints)
+    times = timeline(shown(demuxed.packets, begins), time_base, hints)
     damage = demuxed.damage
-    if not damage and demuxed.indexed and declared > demuxed.count:
-        damage = f"its index names {declared} frames, {demuxed.count} are there"
+    if not damage and demuxed.indexed and declared > demuxed.count and declared > (there := stored(path, index)):
+        damage = f"its index names {declared} frames, {there} are there"
     _check_picture(first)
     return replace(
         first,
@@ -55,6 +56,7 @@ def probe(path: Path) -> VideoInfo:
         constant=times.constant,
         damage=damage,
         dynamic=first.dynamic or declared_dynamic(path, first.codec, first.depth),
+        untimed=demuxed.untimed,
     )
 
 
@@ -101,55 +103,6 @@ def _video_stream(container: Any, path: Path) -> Any:
             "convert it with the program that made it",
         )
     return videos[0]
-
-
-@dataclass
-class _Demuxed:
-    """Packets to be shown; count: all of them, discarded ones too; damage: first sign of it, or nothing."""
-
-    indexed: bool
-    packets: list[Packet] = field(default_factory=list)
-    count: int = 0
-    damage: str = ""
-
-
-def _demux(container: Any, stream: Any) -> _Demuxed:
-    import av
-
-    found = _Demuxed(indexed=bool({"mov", "mp4"} & set(container.format.name.split(","))))
-    vp8 = stream.codec_context.name == "vp8"
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        with av.logging.Capture() as told:
-            try:
-                for packet in container.demux(stream):
-                    if packet.size == 0:
-                        continue
-                    found.count += 1
-                    if packet.is_corrupt and not found.damage:
-                        found.damage = f"packet {found.count - 1} is corrupt"
-                    if not packet.is_discard and not (vp8 and _hidden(packet)):
-                        found.packets.append(Packet(packet.pts, packet.dts, packet.duration or 0))
-            except av.FFmpegError as error:
-                found.damage = error.strerror or type(error).__name__
-    finally:
-        av.logging.set_level(level)
-    signs = (text.strip() for _, _, text in told if DAMAGE.search(text))
-    found.damage = found.damage or next(signs, "")
-    return found
-
-
-def _hidden(packet: Any) -> bool:
-    """A VP8 packet whose show_frame bit is clear (RFC 6386, 9.1): a reference picture that is never shown."""
-    return not (bytes(packet)[0] >> 4) & 1
-
-
-def _shown(packets: list[Packet], first: int | None) -> list[Packet]:
-    """Without those that precede the first picture decoded: a cut open GOP begins with pictures nothing can decode."""
-    if first is None:
-        return packets
-    return [each for each in packets if each.pts is None or each.pts >= first]
 
 
 def _first_picture(path: Path, index: int) -> tuple[VideoInfo, int | None]:

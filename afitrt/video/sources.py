@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+
+import numpy as np
 
 from afitrt.errors import UsageError
 from afitrt.frames import VideoInfo
@@ -18,13 +21,17 @@ from afitrt.video.seek import Entry
 def probe_source(path: Path, rate: Fraction | None = None) -> VideoInfo:
     """The facts of a file, of a folder or pattern (%06d.png) of pictures, or of y4m on standard input (`-`).
 
-    rate: of pictures, which do not tell it. Raises InputError, and UsageError where a rate is missing or not wanted.
+    rate: of pictures and of raw streams, which do not tell it. Raises InputError, and UsageError where a rate is
+    missing or not wanted.
     """
     if path == STDIO:
         return probe_pipe(rate)
     if path.is_dir() or numbered(path):
         return probe_pictures(path, rate)
     info = probe(path)
+    if rate is not None and info.untimed:
+        frames = np.arange(info.frames, dtype=np.int64)
+        return replace(info, rate=rate, time_base=1 / rate, pts=frames, end=info.frames, constant=True, untimed=False)
     if rate is not None:
         raise UsageError(
             f"--rate {rate} for {path}, which tells its own", "pictures", f"leave it out, or --normalize {rate}"

@@ -89,8 +89,8 @@ def _ascending(pts: Ticks) -> tuple[Ticks, int]:
     runs = np.diff(starts, append=len(pts))
     distinct = pts[starts]
     gaps = np.diff(distinct)
-    typical = int(np.median(gaps)) if len(gaps) else 1
-    gaps = np.append(gaps, max(1, typical))
+    typical = float(np.median(gaps / runs[:-1])) if len(gaps) else 1
+    gaps = np.append(gaps, max(1, round(typical * runs[-1])))
     finer = int(runs.max()) if np.any(runs > gaps) else 1
     spread = [
         int(stamp) * finer + place * int(gap) * finer // int(run)

@@ -1,0 +1,106 @@
+"""The packets of a video stream: all of them, what they say about damage, and those that are shown."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from afitrt.errors import InputError
+from afitrt.video.timeline import Packet
+
+DAMAGE = re.compile(r"ended prematurely|partial file|truncat|invalid data", re.IGNORECASE)
+JUMP_SECONDS = 1
+NO_TIMES = 0x80  # ffmpeg's AVFMT_NOTIMESTAMPS: raw streams.
+
+
+@dataclass
+class Demuxed:
+    """Packets to be shown; count: all of them, discarded ones too; damage: first sign of it, or nothing.
+
+    jump: decoding times before and after the first jump back, in seconds, or nothing. latest: the last one met.
+    """
+
+    indexed: bool
+    untimed: bool
+    jump: tuple[Fraction, Fraction] | None = None
+    packets: list[Packet] = field(default_factory=list)
+    count: int = 0
+    damage: str = ""
+    latest: Fraction | None = None
+
+    def follow(self, packet: Any) -> None:
+        """Counts a packet, and compares its decoding time with that of the one before."""
+        self.count += 1
+        if packet.dts is None:
+            return
+        now = packet.dts * packet.time_base
+        if self.latest is not None and self.latest - now > JUMP_SECONDS and not self.jump:
+            self.jump = self.latest, now
+        self.latest = now
+
+
+def demux(container: Any, stream: Any) -> Demuxed:
+    """Reads all packets of a stream of an open PyAV container; what is damaged ends early and says so."""
+    import av
+
+    untimed = bool(container.format.flags & NO_TIMES)
+    found = Demuxed(bool({"mov", "mp4"} & set(container.format.name.split(","))), untimed)
+    vp8 = stream.codec_context.name == "vp8"
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as told:
+            try:
+                for packet in container.demux(stream):
+                    if packet.size == 0:
+                        continue
+                    found.follow(packet)
+                    if packet.is_corrupt and not found.damage:
+                        found.damage = f"packet {found.count - 1} is corrupt"
+                    if not packet.is_discard and not (vp8 and _hidden(packet)):
+                        found.packets.append(Packet(packet.pts, packet.dts, packet.duration or 0))
+            except av.FFmpegError as error:
+                found.damage = error.strerror or type(error).__name__
+    finally:
+        av.logging.set_level(level)
+    signs = (text.strip() for _, _, text in told if DAMAGE.search(text))
+    found.damage = found.damage or next(signs, "")
+    return found
+
+
+def stored(path: Path, index: int) -> int:
+    """Packets of a stream of MP4 or MOV, those that an edit list passes over among them."""
+    import av
+
+    count, all_of_it = 0, {"ignore_editlist": "1"}
+    with suppress(av.FFmpegError), av.open(f"file:{path}", metadata_errors="replace", options=all_of_it) as container:
+        for packet in container.demux(container.streams[index]):
+            count += packet.size > 0
+    return count
+
+
+def check_jump(path: Path, demuxed: Demuxed) -> None:
+    """Raises InputError where times jump back: sorting them would mix what was joined."""
+    if demuxed.jump:
+        before, after = map(float, demuxed.jump)
+        raise InputError(
+            f"{path}: its time stamps jump back from {before:.3f} to {after:.3f} s, as in recordings that were joined",
+            "times that rise from the first packet to the last",
+            f"ffmpeg -i {path.name} -map 0 -c copy joined.mkv puts them in one line",
+        )
+
+
+def _hidden(packet: Any) -> bool:
+    """A VP8 packet whose show_frame bit is clear (RFC 6386, 9.1): a reference picture that is never shown."""
+    return not (bytes(packet)[0] >> 4) & 1
+
+
+def shown(packets: list[Packet], first: int | None) -> list[Packet]:
+    """The packets without those before the first picture decoded: a cut open GOP begins with what nothing can decode."""
+    if first is None:
+        return packets
+    return [each for each in packets if each.pts is None or each.pts >= first]
