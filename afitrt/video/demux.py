@@ -100,7 +100,7 @@ def _hidden(packet: Any) -> bool:
 
 
 def shown(packets: list[Packet], first: int | None) -> list[Packet]:
-    """The packets without those before the first picture decoded: a cut open GOP begins with what nothing can decode."""
+    """The packets without those before the first picture decoded: a cut open GOP begins with undecodable ones."""
     if first is None:
         return packets
     return [each for each in packets if each.pts is None or each.pts >= first]
