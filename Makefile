@@ -6,7 +6,7 @@ export AFITRT_HOME ?= $(CURDIR)
 export PYTHONPATH := $(CURDIR)/export:$(CURDIR)/bench:$(CURDIR)/tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-quick check graphs figures bench clean
+.PHONY: help demo test test-quick check graphs figures docs bench clean
 
 help:  ## show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ figures: $(VENV)/export.stamp  ## remake the pictures of the docs (minutes)
 	$(BIN)/python bench/smoothness.py
 	$(BIN)/python bench/strip.py
 	$(BIN)/python docs/figures.py
+
+docs: $(VENV)/dev.stamp  ## remake the reference: docs/reference/cli.md, and the Python API in build/docs
+	$(PIP) --editable '.[docs]'
+	$(BIN)/python docs/make_reference.py
 
 bench: $(VENV)/export.stamp  ## measure against the published network
 	$(BIN)/python bench/run.py

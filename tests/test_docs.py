@@ -28,7 +28,7 @@ from afitrt.cli import app
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NOT_RUN = {"gpu", "network", "long"}
-RUN = {"bash", "python", "json", "toml", "text", "yaml"}
+RUN = {"bash", "python", "json", "toml", "text", "yaml", "console"}
 
 AFITRT = """#!{python}
 import runpy, sys
@@ -197,4 +197,4 @@ def check_flags(words: list[str], where: str) -> None:
         elif (word.startswith("--") and word != "--") or re.fullmatch(r"-[a-z]", word):
             options = {each for p in command.params for each in (*p.opts, *p.secondary_opts)}
             assert word.partition("=")[0] in options | known, f"{where}: {command.name} has no {word}"
-    assert not hasattr(command, "commands") or not words or words[0].startswith("-"), f"{where}: no such command"
+    assert command.name != "afitrt" or not words or words[0].startswith("-"), f"{where}: no such command"
