@@ -39,7 +39,8 @@ class Started(Event):
     """Work begins. seconds and memory (bytes) are estimates; seconds is None where nothing could be timed.
 
     frames and outputs are None for a pipe, which does not tell how many will come. varies: the pictures keep a rate
-    that varies, and `rate` is the usual one or the average.
+    that varies, and `rate` is the usual one or the average. device: the GPU that works, with the bytes of its memory
+    that are planned; both None on the CPU.
     """
 
     kind: ClassVar[str] = "start"
@@ -52,6 +53,8 @@ class Started(Event):
     n_forward: int
     seconds: float | None
     memory: int
+    device: str | None
+    device_memory: int | None
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Done(Event):
     """The finished file and what it took. stages: seconds and calls of each stage of the network.
 
     interpolated: pictures that the network made. held: in-betweens, shown or not,
-    that needed no network of their own, because frames are equal.
+    that needed no network of their own, because frames are equal. device_memory: bytes of the GPU at the peak.
     """
 
     kind: ClassVar[str] = "done"
@@ -91,6 +94,7 @@ class Done(Event):
     interpolated: int
     held: int
     seconds: float
+    device_memory: int | None
     stages: dict[str, dict[str, float]]
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
+from afitrt.errors import AfitrtError
 from afitrt.frames import Pixels
 from afitrt.models.protocol import Interpolator, Overlapping, Picture
 from afitrt.options import ScheduleOptions
@@ -37,10 +40,12 @@ class Renderer:
 
     hold: a frame equal to the one before it is that one, and between equal pictures lies the same picture. So every
     node stands for one that is made of different frames only, and what several stand for is computed once.
+    first: the number in the source of the frame that is Source(0). A failure of the interpolator names the picture.
     """
 
-    def __init__(self, interpolator: Interpolator, hold: bool = False) -> None:
-        self._interpolator, self._hold = interpolator, hold
+    def __init__(self, interpolator: Interpolator, hold: bool = False, first: int = 0) -> None:
+        self._interpolator, self._hold, self._first = interpolator, hold, first
+        self._outputs = 0
         self._frames: dict[Node, Pixels] = {}
         self._pictures: dict[Node, Picture] = {}
         self._stands_for: dict[Node, Node] = {}
@@ -75,8 +80,12 @@ class Renderer:
                 late = begun
             for finished in late:
                 yield finished()
-        finally:
-            self.close()
+        except BaseException:
+            # What went wrong tells more than that what followed did, too.
+            with suppress(AfitrtError):
+                self.close()
+            raise
+        self.close()
 
     def add(self, index: int, pixels: Pixels) -> None:
         """Keeps the decoded picture of Source(index) until a step releases it."""
@@ -107,14 +116,22 @@ class Renderer:
 
     def _begun(self, output: Output) -> Callable[[], Rendered]:
         node, pts = self._resolved(output.node), output.pts
+        self._outputs += 1
         if isinstance(node, Source):
             shown = Rendered(self._frames[node], pts, interpolated=False)
             return lambda: shown
-        picture = self._pictures[node]
+        picture, number = self._pictures[node], self._outputs
         if isinstance(self._interpolator, Overlapping):
-            pixels = self._interpolator.begin_download(picture)
-            return lambda: Rendered(pixels(), pts, interpolated=True)
-        return lambda: Rendered(self._interpolator.download(picture), pts, interpolated=True)
+            with self._naming(number, node.left, node.right):
+                pixels = self._interpolator.begin_download(picture)
+        else:
+            pixels = partial(self._interpolator.download, picture)
+
+        def finished() -> Rendered:
+            with self._naming(number, node.left, node.right):
+                return Rendered(pixels(), pts, interpolated=True)
+
+        return finished
 
     def close(self) -> None:
         """Frees every picture that is still held."""
@@ -156,9 +173,24 @@ class Renderer:
             for left, right in ready:
                 nodes = sorted(pairs.pop((left, right)), key=lambda node: node.t)
                 times = [node.t for node in nodes]
-                results = self._interpolator.between(self._picture(left), self._picture(right), times)
+                with self._naming(self._outputs + 1, left, right):
+                    results = self._interpolator.between(self._picture(left), self._picture(right), times)
                 self._pictures.update(zip(nodes, results, strict=True))
                 missing.difference_update(nodes)
+
+    @contextmanager
+    def _naming(self, output: int, left: Node, right: Node) -> Iterator[None]:
+        """A failure inside says for which output, from 1, and between which frames of the source."""
+        try:
+            yield
+        except AfitrtError as error:
+            while isinstance(left, Mix):
+                left = left.left
+            while isinstance(right, Mix):
+                right = right.right
+            between = f"source frames {self._first + left.index} and {self._first + right.index}"
+            error.found = f"{error.found} (picture {output}, between {between})"
+            raise
 
     def _picture(self, node: Node) -> Picture:
         if node not in self._pictures:

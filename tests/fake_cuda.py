@@ -107,6 +107,20 @@ class FakeCuda:
             self._threads.stack = []
         return self._threads.stack
 
+    def library_memory(self, nbytes: int) -> Callable[[], None]:
+        """Device memory that another library takes from the driver; what is returned gives it back."""
+        taken = Memory(nbytes)
+        self.device.append(taken)
+        return lambda: setattr(taken, "live", False)
+
+    def revive(self) -> None:
+        """After a loss: a new process finds a GPU with nothing on it."""
+        self.lost = None
+        for memory in (*self.device, *self.pinned):
+            memory.live = False
+        self.streams.clear()
+        self.contexts.clear()
+
     def used(self) -> int:
         """Bytes of live device memory."""
         return sum(memory.array.nbytes for memory in self.device if memory.live)

@@ -9,7 +9,8 @@ corruption raises Misuse: tensors without an address, scratch memory that is mis
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from types import ModuleType, SimpleNamespace
@@ -24,6 +25,7 @@ from afitrt.build.precision import emulated
 
 VERSION = "99.1"
 SCRATCH = 4096
+WEIGHTS = 8192
 TYPES = {onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.FLOAT16: np.float16}
 FORBIDDEN = ("ScatterND",)
 
@@ -35,18 +37,23 @@ class Severity(IntEnum):
 
 
 class FakeTensorRT:
-    """The library's state: `calls` counts, `fail` makes the next call of a kind fail, `phases` tells the monitor."""
+    """The library's state: `calls` counts, `failures` names kinds of calls whose next one fails.
+
+    at: what happens before the call of a kind that has this number, from 1.
+    """
 
     def __init__(self, cuda: fake_cuda.FakeCuda | None = None, capabilities: tuple[str, ...] = ()) -> None:
         self.cuda = cuda
         self.calls: dict[str, int] = {}
         self.failures: set[str] = set()
+        self.at: dict[tuple[str, int], Callable[[], object]] = {}
         self.measured: list[bytes] = []
         self.module = _module(self, capabilities)
 
     def called(self, what: str) -> bool:
         """Counts a call; whether it is to fail."""
         self.calls[what] = self.calls.get(what, 0) + 1
+        self.at.pop((what, self.calls[what]), lambda: None)()
         if what in self.failures:
             self.failures.discard(what)
             return True
@@ -173,7 +180,7 @@ def _building(fake: FakeTensorRT) -> dict[str, Any]:
                 self._logger.log(Severity.ERROR, f"no kernel for {{ForeignNode[{name}]}}")
                 return None
             self._logger.log(Severity.VERBOSE, f"Total Activation Memory: {SCRATCH} bytes")
-            self._logger.log(Severity.VERBOSE, "Total Weights Memory: 8192 bytes")
+            self._logger.log(Severity.VERBOSE, f"Total Weights Memory: {WEIGHTS} bytes")
             if (cache := config.get_timing_cache()) is not None:
                 fake.measured.append(cache.serialize())
                 cache.entries.add(b"layer%d" % fake.calls["build"])
@@ -242,6 +249,9 @@ def _running(fake: FakeTensorRT) -> dict[str, Any]:
 
         def __init__(self, data: bytes) -> None:
             model = onnx.load_model_from_string(data)
+            if fake.cuda is not None:
+                # Memory of the library's own, given back with the engine.
+                weakref.finalize(self, fake.cuda.library_memory(WEIGHTS))
             self.values = {value.name: value for value in (*model.graph.input, *model.graph.output)}
             self.names = list(self.values)
             self.inputs = [value.name for value in model.graph.input]

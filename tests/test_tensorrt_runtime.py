@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from contextlib import ExitStack
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import fake_cuda
-import fake_tensorrt
-import host_kernels
+import fake_machine
 import numpy as np
 import pytest
 from command import afitrt
@@ -29,8 +27,9 @@ from afitrt.models.gmfss import GMFSS
 from afitrt.models.staged import OverlappingStaged, Staged
 from afitrt.options import ModelOptions, ScheduleOptions
 from afitrt.render import Decoded, render
-from afitrt.runtimes import choosing, kernels
+from afitrt.runtimes import choosing
 from afitrt.runtimes.onnx import OnnxRuntime
+from afitrt.runtimes.tensorrt import memory
 from afitrt.runtimes.tensorrt.memory import Live
 from afitrt.runtimes.tensorrt.runtime import PINNED, TensorRtRuntime
 from afitrt.schedule import End, Frame
@@ -39,6 +38,7 @@ from afitrt.video import probe
 WIDTH, HEIGHT = 60, 50
 HALF = Fraction(1, 2)
 LIVE = Live(6, 4)
+LIVE_OF_ONE, LIVE_OF_TWO = memory.FEWER[1], memory.FEWER[2]
 TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2}
 """Root mean square of the difference from ONNX Runtime at the same precision, pictures in 0..1.
 
@@ -46,11 +46,11 @@ Random weights make a network that enlarges a single rounding in half; published
 """
 
 
-class Machine:
-    """A computer with a fake GPU and a fake TensorRT on it."""
+class Machine(fake_machine.Machine):
+    """A computer with a fake GPU and a fake TensorRT on it, whose pictures are WIDTH x HEIGHT."""
 
     def __init__(self, cuda: FakeCuda, trt: FakeTensorRT) -> None:
-        self.cuda, self.trt = cuda, trt
+        super().__init__(cuda, trt)
         self.said: list[str] = []
 
     def options(self, precision: str = "fp32") -> ModelOptions:
@@ -81,20 +81,12 @@ def machine(
     def load(name: str, network: str) -> dict[str, Any]:
         return {key.partition(".")[2]: array for key, array in values.items() if key.startswith(f"{network}.")}
 
-    def cubin(program: str, target: str) -> bytes:
-        return b"\x7fELF" + " ".join(host_kernels.kernel_names(program)).encode()
-
     monkeypatch.setenv("AFITRT_HOME", str(shelf))
     monkeypatch.setattr(weights, "load", load)
     monkeypatch.setattr(weights, "digest", lambda name, networks: "random")
     monkeypatch.setattr(models, "_ensure_weights", lambda *_: None)
-    monkeypatch.setattr(kernels, "cubin", cubin)
-    cuda = FakeCuda(getattr(request, "param", Gpu(memory=1 << 30)))
-    with ExitStack() as stack:
-        stack.enter_context(fake_cuda.installed(cuda))
-        trt = stack.enter_context(fake_tensorrt.installed(FakeTensorRT(cuda)))
-        yield Machine(cuda, trt)
-        cuda.check_clean()
+    with fake_machine.booted(getattr(request, "param", Gpu(memory=1 << 30))) as booted:
+        yield Machine(booted.cuda, booted.trt)
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +238,34 @@ def test_too_little_memory_is_known_before_the_first_frame_and_names_what_fits(m
     with pytest.raises(ResourceError, match="with 45 live pictures needs") as caught:
         runtime.reserve()
     runtime.close()
-    assert "--n-forward 1" in caught.value.hint
+    assert "--n-forward 2" in caught.value.hint
+
+
+def plan_of(live: Live, scratch: int = 4 << 20, width: int = 128) -> memory.DevicePlan:
+    return memory.plan("gmfss", Geometry(width, width), "fp16", live, 1 << 20, scratch)
+
+
+@pytest.mark.parametrize(
+    ("fits", "live", "scratches", "words"),
+    [
+        (plan_of(LIVE_OF_TWO).total, Live(26, 22), {"match": 4 << 20}, "--n-forward 2,"),
+        (plan_of(LIVE_OF_ONE).total, LIVE_OF_TWO, {"match": 4 << 20}, "--n-forward 1,"),
+        (plan_of(LIVE_OF_ONE, 1 << 20).total, LIVE_OF_ONE, {"match": 4 << 20, "fuse": 1 << 20}, "--scale 0.5"),
+        (plan_of(LIVE_OF_ONE, 1 << 20).total - 1, LIVE_OF_ONE, {"match": 4 << 20}, "pictures of at most about 1"),
+        (plan_of(LIVE_OF_ONE).total // 3, LIVE_OF_ONE, {"match": 4 << 20, "fuse": 4 << 20}, "pictures of at most"),
+    ],
+)
+def test_the_remedy_is_the_first_that_fits(fits: int, live: Live, scratches: dict[str, int], words: str) -> None:
+    options = ModelOptions(runtime="tensorrt", precision="fp16")
+    error = memory.too_large(plan_of(live), fits, options, Geometry(128, 128), live, scratches)
+    assert words in error.hint and f"{fits / 1e9:.2f} GB are free" in error.found
+
+
+def test_fewer_passes_need_what_the_table_says() -> None:
+    for n, live in memory.FEWER.items():
+        for times in (2, 3):
+            pictures, encoded = estimate.live_on_device(ScheduleOptions(times=times, n_forward=n))
+            assert pictures <= live.pictures and encoded <= live.encoded
 
 
 # --- failures ---------------------------------------------------------------------------------------------------
@@ -328,10 +347,55 @@ def test_a_machine_with_a_gpu_chooses_tensorrt_and_builds_for_it(machine: Machin
     assert {entry["stage"] for entry in built["engines"]} == set(GMFSS.stages)
 
 
+RUN = ("--weights", "mine", "--codec", "ffv1", "--precision", "fp32")
+SHORT = ("--n-forward", "1")
+
+
 @pytest.mark.slow
 def test_a_video_from_file_to_file_on_the_gpu(machine: Machine, frames: list[Any], tmp_path: Path) -> None:
     source = drawn(tmp_path / "in.mkv", frames)
-    ran = afitrt("interpolate", source, "--weights", "mine", "--codec", "ffv1", "--precision", "fp32")
+    ran = afitrt("interpolate", source, *RUN, "--verbose")
     assert ran.code == 0, ran.err
+    assert "on GPU 0 (Fake RTX)" in ran.err and "GB on the GPU" in ran.err and "CPU" not in ran.err
+    assert "GPU memory:" in ran.err
     assert probe(tmp_path / "in.50fps.mkv").frames == 2 * len(frames)
     assert machine.trt.calls["execute"] > 3 * len(frames)
+
+
+@pytest.mark.slow
+def test_memory_is_told_before_the_start_and_at_the_peak(machine: Machine, frames: list[Any], tmp_path: Path) -> None:
+    source = drawn(tmp_path / "in.mkv", frames)
+    ran = afitrt("interpolate", source, *RUN, *SHORT, "--json")
+    assert ran.code == 0, ran.err
+    told = {line["event"]: line for line in map(json.loads, ran.out.splitlines())}
+    planned, peak = told["start"]["device_memory"], told["done"]["device_memory"]
+    assert told["start"]["device"] == "GPU 0 (Fake RTX)"
+    assert 0.9 * planned <= peak <= 1.1 * planned
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lost", "code", "words"),
+    [(None, 8, r"stage \w+ failed on the GPU"), ("unknown error", 75, r"unknown error, after stage \w+")],
+)
+def test_a_failure_in_mid_run_names_stage_and_picture_and_keeps_what_is_finished(
+    machine: Machine, frames: list[Any], tmp_path: Path, lost: str | None, code: int, words: str
+) -> None:
+    source = drawn(tmp_path / "in.mkv", frames)
+    before = machine.trt.calls.get("execute", 0)
+    whole = afitrt("interpolate", source, tmp_path / "whole.mkv", *RUN, *SHORT)
+    assert whole.code == 0
+    executed = machine.trt.calls["execute"]
+    machine.trt.at["execute", executed + (executed - before) * 3 // 4] = lambda: (
+        setattr(machine.cuda, "lost", lost) if lost else machine.trt.failures.add("execute")
+    )
+    ran = afitrt("interpolate", source, tmp_path / "out.mkv", *RUN, *SHORT)
+    machine.cuda.revive()
+    assert ran.code == code and re.search(words, ran.err), ran.err
+    found = re.search(r"\(picture (\d+), between source frames (\d+) and (\d+)\)", ran.err)
+    assert found is not None, ran.err
+    number, left, right = map(int, found.groups())
+    assert 2 <= number <= 12 and 0 <= left < right <= 5
+    partial = tmp_path / "out.partial.mkv"
+    assert str(partial) in ran.err and not (tmp_path / "out.mkv").exists()
+    assert 1 <= probe(partial).frames < number

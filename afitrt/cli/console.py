@@ -101,13 +101,14 @@ class Reporter:
 
     def _start(self, event: events.Started) -> None:
         memory = f"about {event.memory / 1e9:.1f} GB of memory"
+        if event.device_memory is not None:
+            memory += f" and {event.device_memory / 1e9:.2f} GB on the GPU"
         if event.frames is None:
             stderr.print(f"a pipe does not tell how many frames come, so time is not estimated; {memory}", markup=False)
         elif event.seconds is not None:
-            stderr.print(
-                f"at most {duration(event.seconds)} on this CPU, {memory}; `afitrt doctor` says how to use a GPU",
-                markup=False,
-            )
+            hint = "" if event.device else "; `afitrt doctor` says how to use a GPU"
+            where = event.device or "this CPU"
+            stderr.print(f"at most {duration(event.seconds)} on {where}, {memory}{hint}", markup=False)
         if not stderr.is_terminal:
             return
         self._bar = Progress(
@@ -130,6 +131,8 @@ class Reporter:
     def _done(self, event: events.Done) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if self._verbose and event.device_memory is not None:
+            stderr.print(f"GPU memory: {event.device_memory / 1e9:.2f} GB at the peak", markup=False)
         if self._verbose:
             for name, cost in event.stages.items():
                 stderr.print(f"{name}: {cost['calls']:.0f} calls, {cost['seconds']:.2f} s", markup=False)

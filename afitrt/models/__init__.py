@@ -13,10 +13,10 @@ from afitrt.errors import ArtefactError, UsageError
 from afitrt.models.finding import MANIFESTS, Model, available, find
 from afitrt.models.guarding import Guarded
 from afitrt.models.manifest import Manifest, Request, StagedManifest
-from afitrt.models.protocol import Interpolator, Memory, Picture, StageClock
+from afitrt.models.protocol import Interpolator, Memory, OnDevice, Picture, StageClock
 from afitrt.models.staged import OverlappingStaged, Staged
 from afitrt.options import OUR_MODELS, ModelOptions
-from afitrt.runtimes.protocol import Runtime
+from afitrt.runtimes.protocol import CPU, DeviceUse, Runtime
 
 if TYPE_CHECKING:
     from afitrt.models.explaining import StageCost
@@ -36,6 +36,7 @@ __all__ = [
     "TensorSpec",
     "advice",
     "available",
+    "device_use",
     "explained",
     "find",
     "make",
@@ -151,6 +152,11 @@ def make(
         runtime.close()
         raise
     return made
+
+
+def device_use(interpolator: Interpolator) -> DeviceUse:
+    """What works for an interpolator; the CPU, where it does not tell."""
+    return interpolator.device_use() if isinstance(interpolator, OnDevice) else CPU
 
 
 def _runtime(options: ModelOptions, width: int, height: int, say: Say, live: tuple[int, int]) -> Runtime:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 
 from afitrt.frames import Pixels
+from afitrt.runtimes.protocol import DeviceUse
 
 Picture = Any
 
@@ -76,3 +77,11 @@ class Overlapping(Protocol):
 
     def begin_download(self, picture: Picture) -> Callable[[], Pixels]:
         """Starts a download; the result waits for it. The picture may be released at once."""
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """An interpolator that may work on a GPU."""
+
+    def device_use(self) -> DeviceUse:
+        """What works, and its memory."""

@@ -5,17 +5,19 @@ What each stage takes and gives is `afitrt.build.STAGES`, by tensor name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
+from afitrt.errors import AfitrtError
 from afitrt.frames import Pixels
 from afitrt.models.manifest import StagedManifest
 from afitrt.models.protocol import StageClock
-from afitrt.runtimes.protocol import OverlappingRuntime, Runtime, Tensor
+from afitrt.runtimes.protocol import DeviceUse, OverlappingRuntime, Runtime, Tensor
 
 
 @dataclass
@@ -41,32 +43,40 @@ class Staged:
         self._geometry = manifest.geometry(width, height, scale)
         self._stages = {name: runtime.stage(name, self._geometry) for name in manifest.stages}
         self.clock = StageClock()
+        self._last = ""
 
     def upload(self, frame: Pixels) -> Encoded:
         """See Interpolator."""
-        return Encoded(self._runtime.upload(frame, self._geometry))
+        with self._naming():
+            return Encoded(self._runtime.upload(frame, self._geometry))
 
     def between(self, left: Encoded, right: Encoded, times: Sequence[Fraction]) -> list[Encoded]:
         """See Interpolator."""
-        pair = {
-            f"{name}_{side}": tensor
-            for side, picture in enumerate((left, right))
-            for name, tensor in self._encoded(picture).items()
-        }
-        motion = self._run(self._manifest.of_pair, pair)
-        pictures = [self._at(t, pair | motion) for t in times]
-        self._free(motion)
+        with self._naming():
+            pair = {
+                f"{name}_{side}": tensor
+                for side, picture in enumerate((left, right))
+                for name, tensor in self._encoded(picture).items()
+            }
+            motion = self._run(self._manifest.of_pair, pair)
+            pictures = [self._at(t, pair | motion) for t in times]
+            self._free(motion)
         return pictures
 
     def download(self, picture: Encoded) -> Pixels:
         """See Interpolator."""
-        return self._runtime.download(picture.image, self._width, self._height, self._dtype)
+        with self._naming():
+            return self._runtime.download(picture.image, self._width, self._height, self._dtype)
 
     def release(self, picture: Encoded) -> None:
         """See Interpolator."""
         self._runtime.release(picture.image)
         self._free(picture.features)
         picture.features = {}
+
+    def device_use(self) -> DeviceUse:
+        """See OnDevice."""
+        return self._runtime.device_use()
 
     def close(self) -> None:
         """See Interpolator."""
@@ -92,9 +102,20 @@ class Staged:
         for name in stages:
             run = self._stages[name]
             given = {each: made[each] if each in made else known[each] for each in run.inputs}
+            self._last = name
             with self.clock.timed(name):
                 made |= run(**given)
         return made
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """A failure inside names a stage: where work is only queued, the last one of those that may have failed."""
+        try:
+            yield
+        except AfitrtError as error:
+            if self._last and "stage" not in error.found:
+                error.found = f"{error.found}, after stage {self._last}"
+            raise
 
     def _free(self, tensors: dict[str, Tensor]) -> None:
         for tensor in tensors.values():
@@ -108,4 +129,11 @@ class OverlappingStaged(Staged):
 
     def begin_download(self, picture: Encoded) -> Callable[[], Pixels]:
         """See Overlapping."""
-        return self._runtime.begin_download(picture.image, self._width, self._height, self._dtype)
+        with self._naming():
+            begun = self._runtime.begin_download(picture.image, self._width, self._height, self._dtype)
+
+        def finished() -> Pixels:
+            with self._naming():
+                return begun()
+
+        return finished

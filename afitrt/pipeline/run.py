@@ -69,7 +69,7 @@ class Run:
         self._task, self._interpolator, self._tell = task, interpolator, tell
         self._output: Output = output_of(task, encode)
         self._frames = self._scenes = self._interpolated = 0
-        self._renderer = Renderer(interpolator, task.job.hold)
+        self._renderer = Renderer(interpolator, task.job.hold, task.first)
 
     def finished(self, memory: int, warnings: list[str]) -> Done:
         """The finished run; see interpolate. memory: estimated bytes. warnings: those told already."""
@@ -100,7 +100,7 @@ class Run:
         return done
 
     def _start(self, head: list[Decoded | End], memory: int) -> None:
-        task = self._task
+        task, use = self._task, models.device_use(self._interpolator)
         seconds = None
         frames = [item.pixels for item in head if isinstance(item, Decoded)]
         if len(frames) == 2 and task.frames is not None:
@@ -117,6 +117,8 @@ class Run:
                 n_forward=task.schedule.n_forward,
                 seconds=seconds,
                 memory=memory,
+                device=use.name,
+                device_memory=use.planned,
             )
         )
 
@@ -155,7 +157,7 @@ class Run:
                 self._tell(Warned(note))
 
     def _done(self, outputs: int, seconds: float) -> Done:
-        clock = self._interpolator.clock
+        clock, use = self._interpolator.clock, models.device_use(self._interpolator)
         return Done(
             output=str(self._task.output),
             frames=self._frames,
@@ -166,6 +168,7 @@ class Run:
             interpolated=self._interpolated,
             held=self._renderer.held,
             seconds=seconds,
+            device_memory=use.peak,
             stages={
                 name: {"calls": clock.calls[name], "seconds": round(clock.seconds[name], 3)} for name in clock.calls
             },

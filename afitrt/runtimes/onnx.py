@@ -14,6 +14,7 @@ from afitrt import build
 from afitrt.errors import ArtefactError, RenderError
 from afitrt.frames import Geometry, Pixels, from_planar, to_planar
 from afitrt.options import ModelOptions
+from afitrt.runtimes.protocol import CPU, DeviceUse
 
 Array = npt.NDArray[np.float32]
 
@@ -72,6 +73,10 @@ class OnnxRuntime:
 
     def reserve(self) -> None:
         """ONNX Runtime takes memory as it needs it."""
+
+    def device_use(self) -> DeviceUse:
+        """See Runtime."""
+        return CPU
 
     def upload(self, frame: Pixels, geometry: Geometry) -> Array:
         """See Runtime."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,21 @@ import numpy.typing as npt
 from afitrt.frames import Geometry, Pixels
 
 Tensor = Any
+
+
+@dataclass(frozen=True)
+class DeviceUse:
+    """What a runtime works on. name: a GPU's, None for the CPU.
+
+    planned, peak: bytes of the GPU's memory, as foreseen and at most so far; None where nothing tells.
+    """
+
+    name: str | None = None
+    planned: int | None = None
+    peak: int | None = None
+
+
+CPU = DeviceUse()
 
 
 class Stage(Protocol):
@@ -30,6 +46,9 @@ class Runtime(Protocol):
 
     def reserve(self) -> object:
         """Takes what memory the loaded stages need, where the runtime plans it; ResourceError where it is missing."""
+
+    def device_use(self) -> DeviceUse:
+        """What works, and its memory."""
 
     def to_device(self, array: npt.NDArray[np.float32]) -> Tensor:
         """A tensor with the array's values."""

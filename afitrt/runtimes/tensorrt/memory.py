@@ -25,7 +25,7 @@ class Live:
     encoded: int
 
 
-LIVE = Live(pictures=11, encoded=8)
+LIVE = Live(pictures=11, encoded=9)
 """What n-forward 2 needs at two or three pictures for each source frame."""
 
 
@@ -94,16 +94,31 @@ def plan(
     return DevicePlan(weights, scratch, image, sum(features), sum(passing), dict(blocks))
 
 
-def too_large(plan: DevicePlan, free: int, options: ModelOptions, geometry: Geometry, live: Live) -> ResourceError:
-    """Says how much is missing, and the first remedy that would do: fewer passes, a coarser flow, a smaller size."""
+FEWER = {2: LIVE, 1: Live(pictures=6, encoded=5)}
+"""What fewer forward passes need, at two or three pictures for each source frame."""
+
+
+def too_large(
+    plan: DevicePlan, free: int, options: ModelOptions, geometry: Geometry, live: Live, scratches: dict[str, int]
+) -> ResourceError:
+    """Says how much is missing, and the first remedy that would do: fewer passes, a coarser flow, a smaller size.
+
+    free: bytes before the engines were loaded. scratches: of every stage; a coarser flow leaves a quarter of the
+    matching's at most.
+    """
     fixed = plan.total - live.pictures * plan.picture - live.encoded * plan.features
-    if fixed + 6 * (plan.picture + plan.features) <= free and live.pictures > 6:
-        remedy = "--n-forward 1, which keeps fewer pictures"
-    elif options.scale > 0.5 and plan.total - plan.scratch * (1 - (0.5 / options.scale) ** 4) <= free:
+    needed = {n: fixed + few.pictures * plan.picture + few.encoded * plan.features for n, few in FEWER.items()}
+    fit = [n for n, few in FEWER.items() if few.pictures < live.pictures and needed[n] <= free]
+    coarse = max((size // 4 if stage == "match" else size for stage, size in scratches.items()), default=0)
+    if fit:
+        remedy = f"--n-forward {fit[0]}, which keeps fewer pictures"
+    elif options.scale > 0.5 and plan.total - plan.scratch + coarse <= free:
         remedy = "--scale 0.5"
     else:
-        share = (max(0, free) / plan.total) ** 0.5
-        remedy = f"pictures of at most about {int(geometry.width * share)}x{int(geometry.height * share)}"
+        # Weights stay as they are; the rest shrinks with the pixels at least.
+        share = (max(0, free - plan.weights) / (plan.total - plan.weights)) ** 0.5
+        width, height = (max(1, int(side * share)) for side in (geometry.width, geometry.height))
+        remedy = f"pictures of at most about {width}x{height}"
     return ResourceError(
         f"{geometry} with {live.pictures} live pictures needs {plan.total / 1e9:.2f} GB on the GPU, "
         f"and {free / 1e9:.2f} GB are free",

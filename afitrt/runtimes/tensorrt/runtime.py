@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from afitrt.errors import AfitrtError, RenderError, ResourceError
+from afitrt import artefacts
+from afitrt.errors import AfitrtError, ResourceError
 from afitrt.frames import Geometry, Pixels, from_planar, to_planar
 from afitrt.options import ModelOptions
 from afitrt.runtimes import cuda
 from afitrt.runtimes.kernels import Conversion, Launch, RgbLayout
+from afitrt.runtimes.protocol import DeviceUse
 from afitrt.runtimes.tensorrt import memory
 from afitrt.runtimes.tensorrt.engine import Engine
 from afitrt.runtimes.tensorrt.engines import KERNEL_STAGES, ensure_engine
@@ -68,6 +70,7 @@ class TensorRtRuntime:
         self._device = cuda.Device(options.device)
         try:
             check_target(self._flavour, self._device.info.target, self._device.info.target)
+            self._free = self._device.free_memory()
             self._up, self._compute, self._down = (cuda.Stream(self._device) for _ in range(3))
             self._computed = cuda.Event(self._device)
             self._pictures = cuda.Program(self._device, "picture")
@@ -93,7 +96,8 @@ class TensorRtRuntime:
         if name in KERNEL_STAGES:
             work = SplatWork(self._device, path, geometry, options.precision)
         else:
-            work = EngineWork(Engine(self._flavour, name, path))
+            told = artefacts.read_sidecar(path)["about"].get("weight_bytes")
+            work = EngineWork(Engine(self._flavour, name, path), told or 0)
         self._stages[name] = TensorRtStage(name, self, work)
         return self._stages[name]
 
@@ -104,14 +108,16 @@ class TensorRtRuntime:
         """
         works = [stage.work for stage in self._stages.values()]
         scratch = max((work.scratch for work in works), default=0)
+        weights = sum(work.weights for work in works)
         packed = self._conversion(np.dtype(np.uint16)).nbytes
         staging = (packed, packed, packed)
         options = self._options
-        plan = memory.plan(options.model, self._geometry, options.precision, self._live, 0, scratch, staging)
+        plan = memory.plan(options.model, self._geometry, options.precision, self._live, weights, scratch, staging)
         try:
             arena = cuda.Arena(self._device, plan.blocks)
         except ResourceError as error:
-            raise memory.too_large(plan, self._device.free_memory(), options, self._geometry, self._live) from error
+            scratches = {name: stage.work.scratch for name, stage in self._stages.items()}
+            raise memory.too_large(plan, self._free, options, self._geometry, self._live, scratches) from error
         self._arena = arena
         self._pool = cuda.PinnedPool(self._device, plan.picture, PINNED)
         if scratch:
@@ -123,7 +129,15 @@ class TensorRtRuntime:
                 for name, nbytes in work.lists_bytes.items():
                     self._scratch.append(arena.take(nbytes, self._compute))
                     work.lists[name] = self._scratch[-1].address
+        # Weights and what TensorRT runs in are its own allocations; the driver alone can tell them.
+        self._others = self._free - self._device.free_memory() - arena.capacity
+        self._planned = plan.total
         return plan
+
+    def device_use(self) -> DeviceUse:
+        """See Runtime."""
+        arena = self._memory()
+        return DeviceUse(str(self._device), self._planned, self._others + arena.peak)
 
     def run(self, name: str, work: Work, tensors: dict[str, DeviceTensor]) -> dict[str, DeviceTensor]:
         """Queues a stage on the compute stream; its results, which are the caller's."""
@@ -139,8 +153,8 @@ class TensorRtRuntime:
             for tensor in made.values():
                 with suppress(AfitrtError):
                     self.release(tensor)
-            if isinstance(error, RenderError) and name not in error.found:
-                raise RenderError(f"stage {name}: {error.found}", error.expected, error.hint) from error
+            if name not in error.found:
+                error.found = f"stage {name}: {error.found}"
             raise
         return made
 
@@ -235,11 +249,12 @@ class TensorRtRuntime:
             if isinstance(stage.work, EngineWork):
                 stage.work.engine.close()
         self._stages.clear()
-        if self._arena is not None:
-            self._pool.close()
-            self._arena.close()
-            self._arena = None
-        self._device.close()
+        held = [self._device] if self._arena is None else [self._pool, self._arena, self._device]
+        self._arena = None
+        for each in held:
+            # A GPU that is lost takes its memory along; what was said of it before tells more.
+            with suppress(AfitrtError):
+                each.close()
 
     def _memory(self) -> cuda.Arena:
         if self._arena is None:

@@ -36,16 +36,17 @@ class Work(Protocol):
     inputs: tuple[Slot, ...]
     outputs: tuple[Slot, ...]
     scratch: int
+    weights: int
 
     def enqueue(self, addresses: dict[str, int], stream: cuda.Stream) -> None:
         """Queues one run."""
 
 
 class EngineWork:
-    """A stage that is an engine."""
+    """A stage that is an engine. weights: bytes on the device, as its builder told."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, weights: int) -> None:
+        self.engine, self.weights = engine, weights
         self.inputs, self.outputs, self.scratch = engine.inputs, engine.outputs, engine.scratch
 
     def enqueue(self, addresses: dict[str, int], stream: cuda.Stream) -> None:
@@ -64,7 +65,7 @@ class SplatWork:
             tuple(Slot(s.name, s.shape(geometry), tensor_dtype(s.name, precision)) for s in specs)
             for specs in (description.inputs, description.outputs)
         )
-        self.scratch = 0
+        self.scratch = self.weights = 0
         self.lists: dict[str, int] = {}
 
     @property
