@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -24,11 +25,15 @@ class Channel(Generic[Item]):
         self._changed = threading.Condition()
         self._finished = self._closed = False
         self._failure: BaseException | None = None
+        self.full_seconds = self.empty_seconds = 0.0
+        """How long the producer waited for room, and the consumer for items."""
 
     def put(self, item: Item, size: int) -> None:
         """Waits for room, then appends an item of `size` bytes. Raises ChannelClosed when nobody listens."""
         with self._changed:
+            began = time.monotonic()
             self._changed.wait_for(lambda: self._closed or not self._items or self._held + size <= self._limit)
+            self.full_seconds += time.monotonic() - began
             if self._closed:
                 raise ChannelClosed
             self._items.append((item, size))
@@ -52,7 +57,9 @@ class Channel(Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         while True:
             with self._changed:
+                began = time.monotonic()
                 self._changed.wait_for(lambda: self._items or self._finished)
+                self.empty_seconds += time.monotonic() - began
                 if not self._items:
                     if self._failure is not None:
                         raise self._failure

@@ -82,6 +82,7 @@ class Done(Event):
 
     interpolated: pictures that the network made. held: in-betweens, shown or not,
     that needed no network of their own, because frames are equal. device_memory: bytes of the GPU at the peak.
+    waited: seconds that rendering stood still for the decoder and for the encoder.
     """
 
     kind: ClassVar[str] = "done"
@@ -96,6 +97,7 @@ class Done(Event):
     seconds: float
     device_memory: int | None
     stages: dict[str, dict[str, float]]
+    waited: dict[str, float]
 
 
 Tell = Callable[[Event], None]

@@ -41,6 +41,7 @@ TABLE: dict[str, set[str]] = {
     "pipeline": BASE | {"channel", "events", "video", "models", "scenes", "schedule", "render", "estimate", "task"},
     "api": {"events", "options", "pipeline"},
     "preview": BASE | {"events", "pipeline", "task", "video"},
+    "report": BASE | {"artefacts", "events", "models", "runtimes", "scenes", "video", "weights"},
     "doctor": BASE | {"artefacts", "runtimes", "video", "weights"},
 }
 HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "av", "tensorrt", "ffmpeg", "numpy")

@@ -46,6 +46,9 @@ def interpolate(
     out_dir: Annotated[
         Path | None, typer.Option("--out-dir", help="Take every argument as an input; write into this folder.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a page about the run: cuts with both sides, where time went.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an event on stdout.")] = False,
@@ -80,20 +83,34 @@ def interpolate(
             )
             for source, output in _places(places, out_dir)
         ]
+        if report is not None:
+            _check_report(report, out_dir, overwrite)
     _check_stdout(jobs[0], as_json=as_json, dry_run=dry_run)
-    work: Work = partial(_describe, as_json=as_json) if dry_run else _run
+    work: Work = partial(_describe, as_json=as_json) if dry_run else partial(_run, page=report)
     if out_dir is not None:
         batch.run(jobs, work, show, table=not (as_json or quiet or dry_run))
         return
-    with show(str(jobs[0].source), piped=_is_pipe(jobs[0].output)) as report:
-        work(jobs[0], report)
+    with show(str(jobs[0].source), piped=_is_pipe(jobs[0].output)) as tell:
+        work(jobs[0], tell)
 
 
-def _run(job: Job, report: Reporter) -> None:
+def _check_report(report: Path, out_dir: Path | None, overwrite: bool) -> None:
+    from afitrt.cli import reporting
+
+    if out_dir is not None:
+        raise UsageError("--report with --out-dir", "one video, which the page is about", "a command for each input")
+    reporting.check(report, overwrite)
+
+
+def _run(job: Job, tell: Reporter, *, page: Path | None) -> None:
     from afitrt import pipeline
+    from afitrt.cli import reporting
 
     try:
-        pipeline.interpolate(job, report)
+        if page is None:
+            pipeline.interpolate(job, tell)
+        else:
+            reporting.run(job, page, tell)
     except BrokenPipeError:  # Whoever reads our pictures has enough: no more than a filter in a pipe says.
         raise typer.Exit(OutputError.exit_code) from None
 

@@ -15,14 +15,16 @@ from afitrt.frames import VideoInfo
 from afitrt.models.protocol import Interpolator
 from afitrt.options import EncodeOptions, Job
 from afitrt.pipeline.outputs import Output, output_of
-from afitrt.pipeline.workers import Decoder, Encoder
+from afitrt.pipeline.workers import Decoder, Encoder, Watch
 from afitrt.render import Decoded, Renderer
 from afitrt.schedule import End
 from afitrt.task import Task, resolve
 
 
-def interpolate(job: Job, tell: Tell) -> Done:
+def interpolate(job: Job, tell: Tell, watch: Watch | None = None) -> Done:
     """Runs a job from source to output; `tell` hears what happens, in the caller's thread.
+
+    watch sees every frame as it is decoded, in the decoder's thread.
 
     A failure before the first picture leaves nothing behind. After it, what is finished is kept (of a video as
     OUT.partial.mkv) and the error's `kept` names it. A damaged source is rendered as far as it decodes; then
@@ -46,7 +48,7 @@ def interpolate(job: Job, tell: Tell) -> Done:
     live = estimate.live_on_device(task.schedule)
     interpolator = models.make(job.model, info.width, info.height, dtype, lambda text: tell(Note(text)), live)
     try:
-        return Run(task, encode, interpolator, tell).finished(needed, warnings)
+        return Run(task, encode, interpolator, tell, watch).finished(needed, warnings)
     finally:
         interpolator.close()
 
@@ -65,8 +67,16 @@ def _tracks(info: VideoInfo, container: str, drop: tuple[str, ...]) -> list[str]
 class Run:
     """One pass over a task's frames."""
 
-    def __init__(self, task: Task, encode: EncodeOptions, interpolator: Interpolator, tell: Tell) -> None:
-        self._task, self._interpolator, self._tell = task, interpolator, tell
+    def __init__(
+        self,
+        task: Task,
+        encode: EncodeOptions,
+        interpolator: Interpolator,
+        tell: Tell,
+        watch: Watch | None = None,
+    ) -> None:
+        self._task, self._interpolator, self._tell, self._watch = task, interpolator, tell, watch
+        self._waited: dict[str, float] = {}
         self._output: Output = output_of(task, encode)
         self._frames = self._scenes = self._interpolated = 0
         self._renderer = Renderer(interpolator, task.job.hold, task.first)
@@ -74,13 +84,14 @@ class Run:
     def finished(self, memory: int, warnings: list[str]) -> Done:
         """The finished run; see interpolate. memory: estimated bytes. warnings: those told already."""
         began = time.monotonic()
-        decoder = Decoder(self._task)
+        decoder = Decoder(self._task, self._watch)
         made = _make_folder(self._task.output.parent)
         try:
             with decoder as decoded:
                 head = list(islice(decoded, 2))
                 self._start(head, memory)
                 outputs = self._encoded(chain(head, decoded))
+            self._waited["decoder"] = round(decoder.waited, 3)
             self._publish(outputs, decoder.count, warnings)
         except BaseException as failure:
             kept = self._output.keep()
@@ -144,6 +155,7 @@ class Run:
                 encoder.finish()
             raise
         encoder.finish()
+        self._waited["encoder"] = round(encoder.waited, 3)
         return encoder.count
 
     def _publish(self, outputs: int, frames: int, warnings: list[str]) -> None:
@@ -172,6 +184,7 @@ class Run:
             stages={
                 name: {"calls": clock.calls[name], "seconds": round(clock.seconds[name], 3)} for name in clock.calls
             },
+            waited=self._waited,
         )
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 
 from afitrt import estimate, video
 from afitrt.channel import Channel, ChannelClosed
 from afitrt.errors import RenderError
 from afitrt.frames import Pixels
 from afitrt.render import Decoded
-from afitrt.scenes import detector
+from afitrt.scenes import Verdict, detector
 from afitrt.schedule import End, Frame
 from afitrt.task import Task
+
+Watch = Callable[[Verdict, Fraction, Pixels], None]
+"""Sees a frame: what the detector says, when it is shown, and its pixels, which it must leave as they are."""
 
 
 class Worker(threading.Thread):
@@ -41,10 +46,13 @@ class Worker(threading.Thread):
 
 
 class Decoder:
-    """Reads a task's frames and marks cuts in a thread; iterating yields them and last an End."""
+    """Reads a task's frames and marks cuts in a thread; iterating yields them and last an End.
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    watch is called there with every frame, before anything is made of it.
+    """
+
+    def __init__(self, task: Task, watch: Watch | None = None) -> None:
+        self._task, self._watch = task, watch
         self._channel: Channel[Decoded | End] = Channel(estimate.DECODED_BYTES)
         self._reader = video.open_reader(
             task.info, span=(task.first, task.last), rate=task.source_rate if task.normalised else None
@@ -57,6 +65,11 @@ class Decoder:
         self._worker.start()
         return iter(self._channel)
 
+    @property
+    def waited(self) -> float:
+        """Seconds that rendering waited for frames."""
+        return self._channel.empty_seconds
+
     def __exit__(self, *_: object) -> None:
         self._channel.close()
         self._reader.stop()
@@ -67,8 +80,10 @@ class Decoder:
         scenes = detector(task.job.scenes, task.first)
         with self._reader as reader:
             for pixels in reader:
-                frame = Frame(task.time(self.count), scenes.judge(pixels).cut)
-                self._channel.put(Decoded(frame, pixels), pixels.nbytes)
+                verdict, seconds = scenes.judge(pixels), task.time(self.count)
+                if self._watch is not None:
+                    self._watch(verdict, seconds, pixels)
+                self._channel.put(Decoded(Frame(seconds, verdict.cut), pixels), pixels.nbytes)
                 self.count += 1
         if not reader.complete:
             errors = "; ".join(reader.errors[-2:]) or task.info.damage
@@ -86,6 +101,7 @@ class Encoder:
         self._writer = writer
         self._channel: Channel[Pixels] = Channel(estimate.RENDERED_BYTES)
         self._failure: BaseException | None = None
+        self._finishing = 0.0
         self._worker = Worker("encoder", self._write, self._fail)
         self._worker.start()
 
@@ -100,10 +116,17 @@ class Encoder:
             ) from None
         self.count += 1
 
+    @property
+    def waited(self) -> float:
+        """Seconds that rendering waited for room, and at the end for the last picture."""
+        return self._channel.full_seconds + self._finishing
+
     def finish(self) -> None:
         """Waits until everything handed over is written; raises what went wrong on the way."""
+        began = time.monotonic()
         self._channel.finish()
         self._worker.wait()
+        self._finishing = time.monotonic() - began
         if self._failure is not None:
             raise self._failure
 

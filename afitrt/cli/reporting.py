@@ -1,0 +1,60 @@
+"""`afitrt interpolate --report`: a run that is watched, and the page about it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from afitrt.errors import AfitrtError, OutputError
+from afitrt.options import Job
+
+if TYPE_CHECKING:
+    from afitrt.events import Event, Tell
+    from afitrt.report import Heard, Watcher
+
+
+def check(path: Path, overwrite: bool) -> None:
+    """Raises OutputError where a report may not be written to this name."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"--report {path}", "a name that ends in .html", f"--report {path.stem or 'report'}.html")
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise OutputError(f"{path} exists", "a new file", "--overwrite, or give the report another name")
+
+
+def run(job: Job, path: Path, tell: Tell) -> None:
+    """Runs a job and writes the page about it, also of a run that failed after its first frame.
+
+    Raises as `pipeline.interpolate` does, and OutputError where only the report could not be written.
+    """
+    from afitrt import pipeline
+    from afitrt.report import Heard, Watcher
+
+    heard, watcher = Heard(), Watcher()
+
+    def both(event: Event) -> None:
+        heard(event)
+        tell(event)
+
+    try:
+        pipeline.interpolate(job, both, watcher)
+    except AfitrtError as error:
+        if heard.started is not None:
+            with suppress(AfitrtError):
+                _write(job, path, heard, watcher, error)
+        raise
+    try:
+        _write(job, path, heard, watcher, None)
+    except AfitrtError as error:
+        error.kept = heard.done.output if heard.done else None
+        raise
+
+
+def _write(job: Job, path: Path, heard: Heard, watcher: Watcher, error: AfitrtError | None) -> None:
+    from afitrt import report
+    from afitrt.artefacts import writing_in, written_aside
+
+    watched = watcher.watched()
+    text = report.page(report.gather(job, heard, watched, error), watched)
+    with writing_in(path.parent), written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
