@@ -58,6 +58,8 @@ def choose_encoding(
     else:
         chosen, said = _choose_pix_fmt(info, name)
         notes += said
+    if encoder.limited and info.colour.range == "pc" and not pixel_format(info.pix_fmt).rgb:
+        notes.append(f"full range becomes limited: {name} knows no other")
     return _resolved(encode, name, chosen, notes), notes
 
 

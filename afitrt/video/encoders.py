@@ -27,8 +27,8 @@ class Encoder:
 
     arguments: always given. params: always given in its own option for more, named by params_option. minimum:
     smallest width and height in pixels. odd: 4:2:0 pictures may have odd sizes. depth: bits that a source of 8 bits
-    is written with. hardware: it may be in ffmpeg and not in the machine. upload: it takes pictures that lie in the
-    memory of a VAAPI device.
+    is written with. limited: its decoders know no other range. hardware: it may be in ffmpeg and not in the machine.
+    upload: it takes pictures that lie in the memory of a VAAPI device.
     """
 
     pix_fmts: tuple[str, ...]
@@ -42,6 +42,7 @@ class Encoder:
     minimum: int = 1
     odd: bool = False
     depth: int = 10
+    limited: bool = False
     hardware: bool = False
     upload: bool = False
 
@@ -105,7 +106,11 @@ ENCODERS: MappingProxyType[str, Encoder] = MappingProxyType(
             odd=True,
         ),
         "prores_ks": _row(
-            {"vendor": "apl0"}, pix_fmts=_planar("422 444", (10,)), quality="", containers=(MATROSKA, MOV)
+            {"vendor": "apl0"},
+            pix_fmts=_planar("422 444", (10,)),
+            quality="",
+            containers=(MATROSKA, MOV),
+            limited=True,
         ),
         "hevc_nvenc": _nvenc("p010le", "yuv420p", "yuv444p"),
         "h264_nvenc": _nvenc("yuv420p", "yuv444p", depth=8),

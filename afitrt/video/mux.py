@@ -15,6 +15,7 @@ from typing import Any
 from afitrt.artefacts import written_aside
 from afitrt.errors import OutputError, RetryError
 from afitrt.frames import VideoInfo
+from afitrt.video.colour import RANGES
 from afitrt.video.encoders import MATROSKA
 from afitrt.video.ffmpeg import command, ending, readable_path, run
 from afitrt.video.stamping import Stamps, stamp
@@ -26,7 +27,10 @@ STALE = ("BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS"
 
 @dataclass(frozen=True)
 class Parts:
-    """What goes into one output file. span: absolute source times [from, to) in seconds, or None for all of it."""
+    """What goes into one output file. span: absolute source times [from, to) in seconds, or None for all of it.
+
+    range: of the video, in ffmpeg's words.
+    """
 
     video_file: Path
     info: VideoInfo
@@ -35,6 +39,7 @@ class Parts:
     tracks: Sequence[Track]
     span: tuple[Fraction, Fraction] | None
     attached: Sequence[tuple[Path, str, str]]
+    range: str | None
 
 
 def mux(
@@ -62,7 +67,7 @@ def mux(
             info, span = replace(info, path=video, stream=0, end=0, pts=info.pts[:0]), None
         attached = _extract(info.path, tracks, Path(folder)) if container == MATROSKA else []
         streams = [each for each in tracks if container != MATROSKA or each.kind not in ("attachment", "cover")]
-        parts = Parts(video, info, container, stamps.rate, streams, span, attached)
+        parts = Parts(video, info, container, stamps.rate, streams, span, attached, _range(pieces[0]))
         code, errors = run(_command(parts, hidden))
         if code != 0 and not (code > 0 and info.damage):
             raise _failure(out, code, errors)
@@ -164,6 +169,7 @@ def _stream_options(parts: Parts, source: int) -> list[str]:
             options += [f"-copypriorss:{place}", "0"]
         if track.index == parts.info.stream:
             options += [f"-r:{place}", str(parts.rate)] if parts.rate else []
+            options += [f"-color_range:{place}", parts.range] if parts.range else []
             if parts.container != MATROSKA and _is_hevc(parts.video_file):
                 options += [f"-tag:{place}", "hvc1"]
         stale = (*STALE, "ENCODER") if track.index == parts.info.stream else STALE if parts.span else ()
@@ -184,6 +190,14 @@ def _clock(parts: Parts) -> list[str]:
     with av.open(f"file:{parts.video_file}") as container:
         ticks = str(container.streams.video[0].time_base.denominator)
     return ["-video_track_timescale", ticks, "-movie_timescale", ticks]
+
+
+def _range(video: Path) -> str | None:
+    """What the encoder's own file says: x264 leaves a limited range to the container, and MP4 has no place for it."""
+    import av
+
+    with av.open(f"file:{video}") as container:
+        return RANGES.get(int(container.streams.video[0].codec_context.color_range))
 
 
 def _is_hevc(video: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -124,6 +125,8 @@ def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, 
     import ffmpeg
 
     colour = written_colour(info, str(encode.pix_fmt))
+    if encode.codec in ENCODERS and ENCODERS[encode.codec].limited:
+        colour = replace(colour, range="tv")
     aspect = info.sample_aspect
     shape = f"setsar={aspect.numerator}/{aspect.denominator}"
     filters = [*from_rgb(info, colour, str(encode.pix_fmt)), shape, tagging(colour)]
