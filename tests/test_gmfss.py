@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from command import afitrt
 from drawn import clip, spread
+from figures import psnr
 
 from afitrt import models
 from afitrt.frames import Geometry, Pixels
@@ -32,10 +33,6 @@ def ignore(_: str) -> None:
 
 def gmfss(width: int, height: int, scale: float = 1.0) -> Interpolator:
     return models.make(ModelOptions(scale=scale), width, height, np.float32, ignore)
-
-
-def psnr(left: Pixels, right: Pixels) -> float:
-    return float(-10 * np.log10(np.mean((left.astype(np.float64) - right) ** 2)))
 
 
 def test_stages_own_their_results_and_repeat_their_bits() -> None:

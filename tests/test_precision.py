@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import precision as bench
 import pytest
+from figures import psnr
 from onnx import TensorProto, helper, numpy_helper
 from sessions import run
 
@@ -193,7 +194,7 @@ def test_pictures_keep_55_db(pairs: dict[str, Any]) -> None:
     half, said = interpolated("fp16", pairs)
     assert any("emulat" in line for line in said)
     for name in pairs:
-        assert bench.psnr(half[name], exact[name]) >= 55, name
+        assert psnr(half[name], exact[name]) >= 55, name
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import rife48_recipe as recipe
 import torch_files
 from command import afitrt
 from drawn import clip, places
+from figures import psnr
 from video_helpers import drawn as drawn_video
 
 from afitrt import models
@@ -26,10 +27,6 @@ def saved(folder: Path, *pictures: Pixels) -> tuple[Path, ...]:
     for path, picture in zip(paths, pictures, strict=True):
         np.save(path, np.ascontiguousarray(picture))
     return paths
-
-
-def psnr(left: Pixels, right: Pixels) -> float:
-    return float(-10 * np.log10(np.mean((left.astype(np.float64) - right) ** 2)))
 
 
 @pytest.mark.export

@@ -66,7 +66,7 @@ def test_with_a_perfect_network_each_pass_halves_what_is_uneven_on_threes() -> N
 def test_the_page_shows_the_committed_figures() -> None:
     found = json.loads(smoothness.RESULTS.read_text())
     page = smoothness.PAGE.read_text(encoding="utf-8")
-    assert f"{smoothness.BEGIN}\n{smoothness.table(found)}\n{smoothness.END}" in page
+    assert f"<!-- table: python bench/smoothness.py -->\n{smoothness.table(found)}\n" in page
     depths = {model: [each["n"] for each in found["results"] if each["model"] == model] for model in smoothness.MODELS}
     assert depths == {model: list(smoothness.DEPTHS) for model in smoothness.MODELS}
     assert [each["n"] for each in found["perfect_spread_px"]] == list(smoothness.DEPTHS)
