@@ -40,7 +40,8 @@ class Started(Event):
 
     frames and outputs are None for a pipe, which does not tell how many will come. varies: the pictures keep a rate
     that varies, and `rate` is the usual one or the average. device: the GPU that works, with the bytes of its memory
-    that are planned; both None on the CPU.
+    that are planned; both None on the CPU. finished: outputs that an earlier run has made; progress counts them,
+    seconds does not.
     """
 
     kind: ClassVar[str] = "start"
@@ -55,6 +56,7 @@ class Started(Event):
     memory: int
     device: str | None
     device_memory: int | None
+    finished: int
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,18 @@ class Progress(Event):
     frames: int
     outputs: int
     scenes: int
+
+
+@dataclass(frozen=True)
+class SegmentDone(Event):
+    """A segment of so many outputs is finished. host and device made it; found: it was there already, and is whole."""
+
+    kind: ClassVar[str] = "segment"
+    segment: int
+    outputs: int
+    host: str
+    device: str
+    found: bool
 
 
 @dataclass(frozen=True)

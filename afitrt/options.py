@@ -118,6 +118,8 @@ class Job:
     the file after the rate that it really has, in `folder` or beside the source; a pattern makes PNG files, `-` is y4m
     on standard output. rate: frames a second of pictures, which do not tell it. normalize: the constant rate to read
     at. drop_tracks: numbers and kinds of tracks to leave out. hold: no network runs between frames that are equal.
+    segment_outputs: pictures of a segment, None for the default. allow_mixed: machines may differ from segment to
+    segment.
     """
 
     source: Path
@@ -133,12 +135,18 @@ class Job:
     folder: Path | None = None
     drop_tracks: tuple[str, ...] = ()
     hold: bool = True
+    segment_outputs: int | None = None
+    allow_mixed: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise UsageError(
                 f"--start {float(self.start):g} --end {float(self.end):g}", "a start before the end", "swap the two"
+            )
+        if self.segment_outputs is not None and self.segment_outputs < 1:
+            raise UsageError(
+                f"--segment-outputs {self.segment_outputs}", "a whole number from 1", "--segment-outputs 200"
             )
         if self.output is None and self.source == Path("-"):
             raise UsageError("no OUT for what comes from standard input", "a name", "afitrt interpolate - OUT.mkv")

@@ -40,8 +40,7 @@ def checked(job: Job) -> Job:
         raise UsageError(
             f"--at {float(job.start):g}", f"a moment before the end at {float(last):.3f} seconds", "--at 0"
         )
-    named = video.default_output(job.source, "")
-    output = job.output or named.with_name(named.name.replace(".fps.mkv", ".preview.mkv"))
+    output = job.output or video.default_output(job.source, "preview")
     if output.exists() and not job.overwrite:
         raise OutputError(f"{output} exists", "a new file", "--overwrite, or give another name")
     return replace(job, output=output)

@@ -15,7 +15,7 @@ from afitrt.errors import AfitrtError
 from afitrt.frames import Pixels
 from afitrt.models.protocol import Interpolator, Overlapping, Picture
 from afitrt.options import ScheduleOptions
-from afitrt.schedule import End, Frame, Mix, Node, Output, Source, Step, plan
+from afitrt.schedule import End, Frame, Mix, Node, Output, Source, Start, Step, plan, select
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,15 @@ class Rendered:
     pixels: Pixels
     pts: Fraction
     interpolated: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """Outputs to make. wanted: asked about each number, in order. start: see `plan`. last: no more from it on."""
+
+    wanted: Callable[[int], bool]
+    start: Start | None = None
+    last: int | None = None
 
 
 class Renderer:
@@ -53,24 +62,22 @@ class Renderer:
         self.held = 0
         """In-betweens, shown or not, that needed no network of their own."""
 
-    def render(self, decoded: Iterable[Decoded | End], options: ScheduleOptions) -> Iterator[Rendered]:
+    def render(
+        self, decoded: Iterable[Decoded | Frame | End], options: ScheduleOptions, part: Part | None = None
+    ) -> Iterator[Rendered]:
         """Pictures in display order, for frames in display order that end with End; n_forward is resolved.
 
+        part: None for all outputs. A bare Frame stands for one whose picture no wanted output is made of.
         Holds no more frames than the schedule's look-ahead; with an interpolator that goes on computing while
         pictures come down, outputs are one step late, so that it always has work. Gives everything back at the end.
         """
-
-        def timing() -> Iterator[Frame | End]:
-            for index, item in enumerate(decoded):
-                if isinstance(item, End):
-                    yield item
-                else:
-                    self.add(index, item.pixels)
-                    yield item.frame
-
+        start = part.start if part else None
+        steps = plan(self._timing(decoded, start.frame if start else 0), options, start)
+        if part is not None:
+            steps = select(steps, part.wanted, start.output if start else 0, part.last)
         late: list[Callable[[], Rendered]] = []
         try:
-            for step in plan(timing(), options):
+            for step in steps:
                 if not isinstance(self._interpolator, Overlapping):
                     yield from self.evaluate(step)
                     continue
@@ -86,6 +93,14 @@ class Renderer:
                 self.close()
             raise
         self.close()
+
+    def _timing(self, decoded: Iterable[Decoded | Frame | End], first: int) -> Iterator[Frame | End]:
+        for index, item in enumerate(decoded, first):
+            if isinstance(item, Decoded):
+                self.add(index, item.pixels)
+                yield item.frame
+            else:
+                yield item
 
     def add(self, index: int, pixels: Pixels) -> None:
         """Keeps the decoded picture of Source(index) until a step releases it."""

@@ -37,8 +37,10 @@ TABLE: dict[str, set[str]] = {
     "compare": BASE | {"artefacts", "video"},
     "stills": BASE | {"artefacts", "models"},
     "task": BASE | {"rates", "scenes", "schedule", "video"},
+    "segments": BASE | {"artefacts", "build", "models", "runtimes", "schedule", "task", "video"},
     "estimate": BASE | {"models", "render", "schedule"},
-    "pipeline": BASE | {"channel", "events", "video", "models", "scenes", "schedule", "render", "estimate", "task"},
+    "pipeline": BASE
+    | {"channel", "events", "video", "models", "scenes", "schedule", "render", "estimate", "segments", "task"},
     "api": {"events", "options", "pipeline"},
     "preview": BASE | {"events", "pipeline", "task", "video"},
     "report": BASE | {"artefacts", "events", "models", "runtimes", "scenes", "video", "weights"},

@@ -15,7 +15,7 @@ from video_helpers import X264, drawn, ffmpeg, noise, pattern
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 SCHEMA = json.loads((REFERENCE / "events.schema.json").read_text())
-KINDS = {"start", "progress", "scene", "note", "warning", "done", "error"}
+KINDS = {"start", "progress", "segment", "scene", "note", "warning", "done", "error"}
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast", "--json")
 
 

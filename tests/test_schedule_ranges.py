@@ -40,7 +40,7 @@ def test_a_range_equals_its_part_of_the_plan(frames: list[Item], options: Schedu
     assert len(set(released)) == len(released)
     if whole:
         needed = set().union(*(sources(output.node) for output in whole[first:last]))
-        assert film.context((first, last), options) == (min(needed), max(needed) + 1)
+        assert film.contexts([(first, last)], options)[0] == (min(needed), max(needed) + 1)
 
 
 @settings(max_examples=200, deadline=None)
@@ -59,7 +59,7 @@ def test_times_and_counts_are_those_of_the_plan(frames: list[Item], options: Sch
 def test_the_context_is_a_few_frames_inside_a_long_scene() -> None:
     film = film_of(constant(2000, FILM))
     for n in (1, 2, 3):
-        first, last = film.context((2000, 2100), ScheduleOptions(times=2, n_forward=n))
+        first, last = film.contexts([(2000, 2100)], ScheduleOptions(times=2, n_forward=n))[0]
         assert 1000 - n - 1 <= first <= 1000 and 1050 <= last <= 1050 + n + 1
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from afitrt import __version__
-from afitrt.cli import between, compare, doctor, engines, inspect, interpolate, models, preview, weights
+from afitrt.cli import between, compare, doctor, engines, inspect, interpolate, models, preview, segments, weights
 from afitrt.errors import AfitrtError, Terminated, stopped
 
 EPILOG = (
@@ -29,6 +29,8 @@ app = typer.Typer(
 )
 app.command("interpolate")(interpolate.interpolate)
 app.command("plan")(inspect.plan)
+app.command("render")(segments.render)
+app.command("join")(segments.join)
 app.command("scenes")(inspect.scenes)
 app.command("preview")(preview.preview)
 app.command("between")(between.between)

@@ -119,7 +119,7 @@ class Reporter:
             TimeRemainingColumn(),
             console=stderr,
         )
-        self._task = self._bar.add_task("pictures", total=event.outputs, fps="-", scenes=0)
+        self._task = self._bar.add_task("pictures", total=event.outputs, completed=event.finished, fps="-", scenes=0)
         self._bar.start()
 
     def _advance(self, event: events.Progress) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afitrt.cli.flags import SceneFlags, ScheduleFlags, grouped, whole
+from afitrt.cli.flags import EncodeFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped, whole
+from afitrt.cli.jobs import JobFlags
 from afitrt.errors import UsageError
-from afitrt.options import SceneOptions, ScheduleOptions
+from afitrt.options import Job, SceneOptions, ScheduleOptions
 
 if TYPE_CHECKING:
     from afitrt.frames import VideoInfo
@@ -31,27 +32,47 @@ def plan(
     *,
     schedule: ScheduleFlags,
     scenes: SceneFlags,
+    model: ModelFlags,
+    encode: EncodeFlags,
+    options: JobFlags,
     frames: Annotated[str | None, typer.Option(help="Number of source frames, without a video.")] = None,
-    rate: Annotated[
-        str | None,
-        typer.Option(help="Source rate, for pictures or without a video.", show_default="24000/1001 without a video"),
+    output: Annotated[
+        Path | None, typer.Option("-o", metavar="JOB.json", help="Write a job file for render and join.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print scenes, outputs, and the matchings and inferences that a job would cost."""
+    """Print scenes, outputs, and the matchings and inferences that a job would cost, or write it as a job file."""
     from afitrt import schedule as room
     from afitrt.cli.console import print_json
 
-    options, finding = schedule.options(), scenes.options()
+    if output is not None:
+        if source is None:
+            raise UsageError("-o without IN", "the video that the job is for", f"afitrt plan IN -o {output}")
+        _write_job(options.job(source, None, (schedule, scenes, model, encode), overwrite=True), output)
+        return
+    wanted, finding = schedule.options(), scenes.options()
     if source is not None:
-        source_rate, timeline = _watched(source, _given_rate(rate), finding)
+        source_rate, timeline = _watched(source, _given_rate(options.rate), finding)
     else:
-        source_rate, timeline = _imagined(frames, rate or "24000/1001", finding.cuts or ())
-    options = replace(options, n_forward=room.resolve_n_forward(options.n_forward, source_rate))
+        source_rate, timeline = _imagined(frames, options.rate or "24000/1001", finding.cuts or ())
+    wanted = replace(wanted, n_forward=room.resolve_n_forward(wanted.n_forward, source_rate))
     if as_json:
-        print_json(room.listing(room.plan(timeline, options)))
+        print_json(room.listing(room.plan(timeline, wanted)))
     else:
-        _print_plan(timeline, options)
+        _print_plan(timeline, wanted)
+
+
+def _write_job(job: Job, path: Path) -> None:
+    from afitrt import pipeline, segments
+    from afitrt.cli.console import Reporter, stderr, stdout
+
+    plan = pipeline.plan(job, Reporter(str(job.source)))
+    segments.write(plan, path)
+    if plan.damage:
+        stderr.print(f"warning: {job.source} is damaged: {plan.damage}", style="yellow", markup=False)
+    count = len(plan.segments)
+    stdout.print(f"{path}: {plan.outputs} pictures in {count} segments, {len(plan.cuts) + 1} scenes", markup=False)
+    stdout.print(f"next: afitrt render {path} --segments 0-{count - 1}, then afitrt join {path} OUT.mkv", markup=False)
 
 
 @grouped

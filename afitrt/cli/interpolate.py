@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afitrt.cli.flags import EncodeFlags, ModelFlags, SceneFlags, ScheduleFlags, clock_time, grouped
+from afitrt.cli.flags import EncodeFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped
+from afitrt.cli.jobs import JobFlags
 from afitrt.errors import OutputError, UsageError
-from afitrt.options import HOLDS, Job, one_of
+from afitrt.options import Job
 
 if TYPE_CHECKING:
     from afitrt.cli.batch import Show, Work
@@ -31,18 +32,7 @@ def interpolate(
     scenes: SceneFlags,
     model: ModelFlags,
     encode: EncodeFlags,
-    start: Annotated[str | None, typer.Option(help="First moment to take: seconds or HH:MM:SS.mmm.")] = None,
-    end: Annotated[str | None, typer.Option(help="First moment to leave out.")] = None,
-    rate: Annotated[str | None, typer.Option(help="Frames a second of pictures, which do not tell it.")] = None,
-    normalize: Annotated[
-        str | None, typer.Option(help="Read at this constant rate, repeating and dropping frames.")
-    ] = None,
-    hold: Annotated[
-        str, typer.Option(help="exact: no network between frames that are equal to the last bit. off: always.")
-    ] = "exact",
-    drop_tracks: Annotated[
-        str | None, typer.Option(help="Tracks to leave out: numbers or kinds, as in 3,4 or subtitle,attachment.")
-    ] = None,
+    options: JobFlags,
     out_dir: Annotated[
         Path | None, typer.Option("--out-dir", help="Take every argument as an input; write into this folder.")
     ] = None,
@@ -50,6 +40,9 @@ def interpolate(
         Path | None, typer.Option("--report", help="Write a page about the run: cuts with both sides, where time went.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="Go on with what another kind of machine has begun.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an event on stdout.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name scenes and stage times too.")] = False,
@@ -58,29 +51,12 @@ def interpolate(
     """Smooth a video: decode, find scenes, interpolate, encode, and keep every other track."""
     from afitrt.cli import batch
     from afitrt.cli.console import Reporter
-    from afitrt.rates import parse_rate
-    from afitrt.video import parse_drop
 
     show: Show = partial(Reporter, quiet=quiet, verbose=verbose, as_json=as_json)
     with show(None):
-        one_of("--hold", hold, HOLDS)
+        groups = (schedule, scenes, model, encode)
         jobs = [
-            Job(
-                source=source,
-                output=output,
-                schedule=schedule.options(),
-                scenes=scenes.options(),
-                model=model.options(),
-                encode=encode.options(),
-                start=clock_time("--start", start),
-                end=clock_time("--end", end),
-                rate=None if rate is None else parse_rate(rate, "--rate"),
-                normalize=None if normalize is None else parse_rate(normalize, "--normalize"),
-                folder=out_dir,
-                hold=hold == HOLDS[0],
-                drop_tracks=() if drop_tracks is None else parse_drop(drop_tracks),
-                overwrite=overwrite,
-            )
+            options.job(source, output, groups, folder=out_dir, overwrite=overwrite, allow_mixed=allow_mixed)
             for source, output in _places(places, out_dir)
         ]
         if report is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from afitrt.pipeline.joining import join
+from afitrt.pipeline.planning import plan
+from afitrt.pipeline.rendering import Placing, Rendering, placed
 from afitrt.pipeline.run import interpolate
 
-__all__ = ["interpolate"]
+__all__ = ["Placing", "Rendering", "interpolate", "join", "placed", "plan"]

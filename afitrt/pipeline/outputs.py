@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from afitrt import video
 from afitrt.errors import AfitrtError
+from afitrt.events import Event
 from afitrt.options import EncodeOptions
+from afitrt.pipeline.segmented import SegmentedFile, SegmentWriter, work_folder
+from afitrt.render import Decoded, Part
+from afitrt.segments import Store, fingerprint, index_source, recipe
 from afitrt.task import Task
+
+Pictures = video.Writer | video.PngWriter | SegmentWriter
 
 
 class Output(Protocol):
     """One destination of one run."""
 
+    part: Part | None
+    """Outputs that are still to be made; None for all."""
+    finished: int
+    """How many an earlier run has made."""
+
     @property
-    def writer(self) -> video.Writer | video.PngWriter:
+    def writer(self) -> Pictures:
         """Takes the pictures; to be entered once."""
+
+    def watch(self, decoded: Decoded) -> None:
+        """Called with every frame before it is planned."""
+
+    def news(self) -> Sequence[Event]:
+        """What is to be told after a picture was handed over."""
 
     def give_up(self) -> None:
         """Called before a failed run waits for the writer."""
@@ -32,16 +50,33 @@ class Output(Protocol):
         """Leaves nothing else behind."""
 
 
-class VideoFile:
-    """A video file: encoded aside, then put together with the source's other tracks."""
+class Whole:
+    """What outputs have in common that are made in one go."""
+
+    part: Part | None = None
+    finished = 0
+
+    def watch(self, decoded: Decoded) -> None:
+        """See Output."""
+
+    def news(self) -> Sequence[Event]:
+        """See Output."""
+        return ()
+
+    def give_up(self) -> None:
+        """See Output."""
+
+    def close(self) -> None:
+        """See Output."""
+
+
+class VideoFile(Whole):
+    """A video file made of a pipe: encoded aside, then given its times. A pipe cannot be read again, nor resumed."""
 
     def __init__(self, task: Task, encode: EncodeOptions) -> None:
         self._task = task
         self._aside = task.output.with_name(f".{task.output.name}.{os.getpid()}.video.mkv")
         self.writer = video.Writer(self._aside, task.info, task.rate, encode)
-
-    def give_up(self) -> None:
-        """See Output."""
 
     def publish(self) -> list[str]:
         """See Output."""
@@ -67,15 +102,12 @@ class VideoFile:
         self._aside.unlink(missing_ok=True)
 
 
-class PictureFiles:
+class PictureFiles(Whole):
     """Numbered PNG files; each is finished on its own."""
 
     def __init__(self, task: Task, encode: EncodeOptions) -> None:
         self._pattern = task.output
         self.writer = video.PngWriter(task.output, encode)
-
-    def give_up(self) -> None:
-        """See Output."""
 
     def publish(self) -> list[str]:
         """See Output: older pictures with higher numbers would follow ours, so they go."""
@@ -86,11 +118,8 @@ class PictureFiles:
         """See Output."""
         return f"{self._pattern} ({self.writer.frames} pictures)" if self.writer.frames else None
 
-    def close(self) -> None:
-        """See Output."""
 
-
-class Pipe:
+class Pipe(Whole):
     """y4m on standard output; what is written is gone."""
 
     def __init__(self, task: Task, encode: EncodeOptions) -> None:
@@ -108,15 +137,20 @@ class Pipe:
         """See Output."""
         return None
 
-    def close(self) -> None:
-        """See Output."""
 
+def output_of(task: Task, encode: EncodeOptions, allow_mixed: bool, say: Callable[[str], None]) -> Output:
+    """The destination that the task's output names.
 
-def output_of(task: Task, encode: EncodeOptions) -> Output:
-    """The destination that the task's output names."""
+    allow_mixed: see Store.make. say: hears what stages are made. Raises what `recipe` and Store.make do.
+    """
     match video.container_of(task.output):
         case video.PNG:
             return PictureFiles(task, encode)
         case video.Y4M:
             return Pipe(task, encode)
-    return VideoFile(task, encode)
+    if task.info.piped:
+        return VideoFile(task, encode)
+    made = recipe(task, encode, index_source(task.info))
+    store = Store(work_folder(task.output, made), made.digest)
+    store.make(fingerprint(task.job.model, task.info, say), allow_mixed)
+    return SegmentedFile(task, encode, made, store)

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from types import TracebackType
+from typing import Protocol
 
 from afitrt import estimate, video
 from afitrt.channel import Channel, ChannelClosed
@@ -18,6 +20,21 @@ from afitrt.task import Task
 
 Watch = Callable[[Verdict, Fraction, Pixels], None]
 """Sees a frame: what the detector says, when it is shown, and its pixels, which it must leave as they are."""
+
+
+class Sink(Protocol):
+    """A writer of pictures; see Writer."""
+
+    def __enter__(self) -> Sink:
+        """See Writer."""
+
+    def write(self, frame: Pixels, /) -> None:
+        """See Writer."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """See Writer."""
 
 
 class Worker(threading.Thread):
@@ -96,7 +113,7 @@ class Decoder:
 class Encoder:
     """Hands pictures to a writer in a thread."""
 
-    def __init__(self, writer: video.Writer | video.PngWriter) -> None:
+    def __init__(self, writer: Sink) -> None:
         self.count = 0
         self._writer = writer
         self._channel: Channel[Pixels] = Channel(estimate.RENDERED_BYTES)

@@ -2,7 +2,7 @@
 
 from afitrt.schedule.nodes import End, Frame, Mix, Node, Output, Source, Start, Step
 from afitrt.schedule.planning import plan, resolve_n_forward
-from afitrt.schedule.ranges import Film, select
+from afitrt.schedule.ranges import Film, Range, outputs_before, select
 from afitrt.schedule.summary import Summary, correction_cost, listing, summarise
 
 __all__ = [
@@ -12,12 +12,14 @@ __all__ = [
     "Mix",
     "Node",
     "Output",
+    "Range",
     "Source",
     "Start",
     "Step",
     "Summary",
     "correction_cost",
     "listing",
+    "outputs_before",
     "plan",
     "resolve_n_forward",
     "select",

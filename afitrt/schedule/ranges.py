@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from afitrt.options import ScheduleOptions
-from afitrt.schedule.nodes import End, Frame, Node, Output, Source, Start, Step
+from afitrt.schedule.nodes import End, Frame, Mix, Node, Output, Source, Start, Step
 from afitrt.schedule.planning import plan
 
 Range = tuple[int, int]
@@ -67,23 +67,33 @@ class Film:
         steps = plan(self.timing(start.frame), options, start)
         return select(steps, lambda number: outputs[0] <= number < outputs[1], start.output, outputs[1])
 
-    def context(self, outputs: Range, options: ScheduleOptions) -> Range:
-        """The frames between the first and the last that these outputs are made of."""
-        first, last = self.frames, -1
-        seen: set[Node] = set()
-        for step in self.steps(outputs, options):
-            waiting = [output.node for output in step.outputs]
-            while waiting:
-                node = waiting.pop()
-                if node in seen:
-                    continue
-                if isinstance(node, Source):
-                    first, last = min(first, node.index), max(last, node.index)
-                else:
-                    seen.add(node)
-                    waiting += (node.left, node.right)
-            seen.difference_update(step.release)
-        return first, last + 1
+    def contexts(self, ranges: Sequence[Range], options: ScheduleOptions) -> list[Range]:
+        """For each of these ascending ranges of outputs the frames between the first and the last it is made of."""
+        hulls: dict[Node, Range] = {}
+        found = [(self.frames, 0)] * len(ranges)
+        number = place = 0
+        for step in plan(self.timing(), options):
+            for output in step.outputs:
+                while place < len(ranges) and number >= ranges[place][1]:
+                    place += 1
+                if place < len(ranges) and number >= ranges[place][0]:
+                    found[place] = _joined(found[place], _hull(output.node, hulls))
+                number += 1
+            for node in step.release:
+                hulls.pop(node, None)
+        return found
+
+
+def _hull(node: Node, known: dict[Node, Range]) -> Range:
+    if isinstance(node, Source):
+        return node.index, node.index + 1
+    if node not in known:
+        known[node] = _joined(_hull(node.left, known), _hull(node.right, known))
+    return known[node]
+
+
+def _joined(left: Range, right: Range) -> Range:
+    return min(left[0], right[0]), max(left[1], right[1])
 
 
 def outputs_before(frame: int, since: Fraction, options: ScheduleOptions) -> int:
@@ -99,16 +109,68 @@ def select(
 ) -> Iterator[Step]:
     """The steps with their wanted outputs only; asked with each output's number, in order, counted from `first`.
 
-    Ends with the step of output last - 1. Nodes of other outputs, which nobody makes then, are still released.
+    Ends with the step of output last - 1. A node is released when no wanted output can be made of it any more: later
+    than in the whole plan where an output that is left out would have made a node of it that is still to be used.
     """
     number = first
+    account = _Account()
     for step in steps:
         kept: list[Output] = []
         for output in step.outputs:
             if wanted(number):
                 kept.append(output)
+            else:
+                account.leave_out(output.node)
             number += 1
-        if kept or step.release:
-            yield Step(tuple(kept), step.release)
+        for output in kept:
+            account.make(output.node)
+        release = account.release(step.release)
+        if kept or release:
+            yield Step(tuple(kept), release)
         if last is not None and number >= last:
             return
+
+
+class _Account:
+    """made: in-betweens that exist. owed: those that would exist, had no output been left out."""
+
+    def __init__(self) -> None:
+        self._made: set[Node] = set()
+        self._owed: set[Mix] = set()
+        self._kept_back: list[Node] = []
+
+    def leave_out(self, node: Node) -> None:
+        """An output is not made."""
+        self._owed.update(self._below(node, self._made | self._owed))
+
+    def make(self, node: Node) -> None:
+        """An output is made, and whatever is missing for it."""
+        made = self._below(node, self._made)
+        self._made.update(made)
+        self._owed.difference_update(made)
+
+    def release(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        """What can go of those that the whole plan lets go now, and of those kept back before."""
+        self._owed.difference_update(nodes)
+        asked = [*self._kept_back, *nodes]
+        needed: set[Node] = set()
+        for mix in self._owed:
+            for side in (mix.left, mix.right):
+                needed.add(side)
+                needed.update(*((each.left, each.right) for each in self._below(side, self._made)))
+        self._kept_back = [node for node in asked if node in needed]
+        released = tuple(node for node in asked if node not in needed)
+        self._made.difference_update(released)
+        return released
+
+    @staticmethod
+    def _below(node: Node, known: set[Node]) -> list[Mix]:
+        """The in-betweens that this node and those under it are, but for those known and what is under them."""
+        found: dict[Mix, None] = {}
+        waiting = [node]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, Mix) and node not in known and node not in found:
+                found[node] = None
+                waiting += (node.left, node.right)
+        return list(found)

@@ -148,7 +148,8 @@ def _command(parts: Parts, out: Path) -> list[str]:
     video, source = readable_path(parts.video_file), readable_path(info.path)
     ours, theirs = ffmpeg.input(video, itsoffset=stay, **turned), ffmpeg.input(source, **seek)
     mapped = [ours["0"] if each.index == info.stream else theirs[str(each.index)] for each in parts.tracks]
-    result = ffmpeg.output(*mapped, readable_path(out), f=parts.container, c="copy", **limit)
+    # Nothing random, so that equal packets make equal files.
+    result = ffmpeg.output(*mapped, readable_path(out), f=parts.container, c="copy", fflags="+bitexact", **limit)
     shadow = ffmpeg.output(theirs[str(info.stream)], "-", f="null", c="copy", **limit)
     built = command(ffmpeg.merge_outputs(result, shadow))
     inputs = [value for option, value in pairwise(built) if option == "-i"]

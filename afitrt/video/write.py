@@ -150,8 +150,10 @@ def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, 
     }
     if path == STDIO:
         return source.output("pipe:1", f=Y4M, **options)
-    # Short clusters, so that a killed ffmpeg leaves all but the last half second.
-    return source.output(readable_path(path), f="matroska", cluster_time_limit=500, flush_packets=1, **options)
+    # Short clusters, so that a killed ffmpeg leaves all but the last half second; nothing random in the file.
+    return source.output(
+        readable_path(path), f="matroska", fflags="+bitexact", cluster_time_limit=500, flush_packets=1, **options
+    )
 
 
 def _uploads(encode: EncodeOptions) -> bool:

@@ -1,0 +1,59 @@
+"""What comes before the first picture: the source is probed, the encoder chosen, the model made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from afitrt import estimate, models, video
+from afitrt.events import Note, Tell, Warned
+from afitrt.frames import VideoInfo
+from afitrt.models.protocol import Interpolator
+from afitrt.options import EncodeOptions, Job
+from afitrt.task import Task, resolve
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task that can begin. encode: as resolved by choose_encoding. memory: bytes, estimated. warnings: all told."""
+
+    task: Task
+    encode: EncodeOptions
+    memory: int
+    warnings: list[str]
+
+
+def prepare(job: Job, tell: Tell) -> Prepared:
+    """Probes, resolves and checks; `tell` hears the warnings."""
+    info = video.probe_source(job.source, job.rate)
+    task = resolve(job, info)
+    container = video.container_of(task.output)
+    encode, notes = video.choose_encoding(info, job.encode, container, video.find().encoders)
+    notes += _tracks(info, container, job.drop_tracks)
+    memory = estimate.memory(
+        models.memory(job.model, info.width, info.height), task.schedule, frame_bytes=info.width * info.height * 6
+    )
+    estimate.check_memory(memory, f"{info.width}x{info.height} with {job.model.model}")
+    warnings = [*task.warnings, *notes, *models.advice(job.model, info.width, info.height)]
+    for warning in warnings:
+        tell(Warned(warning))
+    if video.doubtful(job.encode, encode):
+        video.try_encoder(info, task.rate, encode)
+    return Prepared(task, encode, memory, warnings)
+
+
+def make(prepared: Prepared, tell: Tell) -> Interpolator:
+    """The interpolator of a task; `tell` hears what is made on the way. To be closed."""
+    task = prepared.task
+    dtype, live = video.picture_type(prepared.encode), estimate.live_on_device(task.schedule)
+    return models.make(task.job.model, task.info.width, task.info.height, dtype, lambda text: tell(Note(text)), live)
+
+
+def _tracks(info: VideoInfo, container: str, drop: tuple[str, ...]) -> list[str]:
+    """What becomes of the tracks beside the video, in plain lines."""
+    if info.alone:
+        return []
+    tracks = video.list_tracks(info.path)
+    if container not in (video.PNG, video.Y4M):
+        return video.choose_tracks(tracks, container, drop)[1]
+    others = [str(track) for track in tracks if track.index != info.stream]
+    return [f"left out, since the output holds pictures alone: {', '.join(others)}"] if others else []

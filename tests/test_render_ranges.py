@@ -1,0 +1,65 @@
+"""Pictures of a range are those of the whole, from the frames of its context alone, whatever is held."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from schedule_inputs import inputs, options
+from schedule_oracle import Item
+from test_schedule_ranges import film_of
+
+from afitrt.models import Request
+from afitrt.models.blend import Blend
+from afitrt.options import ModelOptions, ScheduleOptions
+from afitrt.render import Decoded, Part, Renderer
+from afitrt.schedule import End, Frame
+
+
+def blend() -> Blend:
+    return Blend(Request(3, 2, np.uint8, ModelOptions("blend"), lambda _: None))
+
+
+def drawn(frames: list[Item]) -> list[np.ndarray]:
+    """Pictures of which every third or so repeats the one before."""
+    values = [k + 1 - (k * 7 % 3 == 0) for k in range(len(frames))]
+    return [np.random.default_rng(value).integers(0, 256, (2, 3, 3), np.uint8) for value in values]
+
+
+@settings(max_examples=300, deadline=None)
+@given(inputs(smallest=1), options(passes=3), st.data())
+def test_pictures_of_a_range(frames: list[Item], options: ScheduleOptions, data: st.DataObject) -> None:
+    film, pictures = film_of(frames), drawn(frames)
+    hold = data.draw(st.booleans())
+    everything = [
+        Decoded(item, pixels) if isinstance(item, Frame) else item
+        for item, pixels in zip(film.timing(), pictures, strict=True)
+    ]
+    whole = list(Renderer(blend(), hold).render(everything, options))
+    if not whole:
+        return
+    first = data.draw(st.integers(0, len(whole) - 1))
+    last = data.draw(st.integers(first + 1, len(whole)))
+    start, needed = film.start(first, options), range(*film.contexts([(first, last)], options)[0])
+    some = [
+        everything[k] if k in needed or k == film.frames else item
+        for k, item in enumerate(film.timing(start.frame), start.frame)
+    ]
+    part = Part(lambda number: first <= number < last, start, last)
+    made = list(Renderer(blend(), hold).render(some, options, part))
+    assert [(m.pts, m.interpolated) for m in made] == [(w.pts, w.interpolated) for w in whole[first:last]]
+    assert all(np.array_equal(m.pixels, w.pixels) for m, w in zip(made, whole[first:last], strict=True))
+
+
+def test_outputs_that_nobody_wants_cost_nothing() -> None:
+    film = film_of([*(Frame(Fraction(k, 24), False) for k in range(40)), End(Fraction(40, 24))])
+    frame = np.zeros((2, 3, 3), np.uint8)
+    decoded = [Decoded(item, frame) if isinstance(item, Frame) else item for item in film.timing()]
+    model = blend()
+    settings = ScheduleOptions(times=2, n_forward=2)
+    assert not list(Renderer(model).render(decoded, settings, Part(lambda number: False)))
+    assert not model.clock.calls
+    assert len(list(Renderer(model).render(decoded, settings, Part(lambda number: number == 30)))) == 1
+    assert model.clock.calls["match"] <= 6
