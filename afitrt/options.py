@@ -74,7 +74,10 @@ class SceneOptions:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which network runs where. threads 0 means as many as the machine has cores. device: the GPU, from 0."""
+    """Which network runs where. threads 0 means as many as the machine has cores.
+
+    device: the GPU, from 0. None is the CPU for ONNX Runtime and the first GPU for TensorRT.
+    """
 
     model: str = "gmfss"
     weights: str = "gmfss-union"
@@ -82,7 +85,7 @@ class ModelOptions:
     precision: str = "fp32"
     runtime: str = "onnx"
     threads: int = 0
-    device: int = 0
+    device: int | None = None
 
     def __post_init__(self) -> None:
         if self.model not in OUR_MODELS:
@@ -92,8 +95,18 @@ class ModelOptions:
         one_of("--runtime", self.runtime, RUNTIMES)
         if self.threads < 0:
             raise UsageError(f"--threads {self.threads}", "a whole number from 0 (all cores)", "--threads 0")
-        if self.device < 0:
+        if self.device is not None and self.device < 0:
             raise UsageError(f"--device {self.device}", "a whole number from 0", "--device 0")
+
+    @property
+    def gpu(self) -> int:
+        """The GPU that a TensorRT runtime takes."""
+        return self.device or 0
+
+    @property
+    def on_cpu(self) -> bool:
+        """Does the CPU do all the work?"""
+        return self.runtime == "onnx" and self.device is None
 
 
 @dataclass(frozen=True)

@@ -1,132 +1,277 @@
-"""What every interpolator must do, whatever its network, on ONNX Runtime: one suite over all models."""
+"""One contract over every runtime: what afitrt.testing asks of an interpolator, and what only runtimes can break.
+
+Same frames, same pictures as ONNX Runtime in float32 within a tolerance, memory as before, errors alike. Where no GPU
+is, TensorRT runs on a fake driver; on a real one the classes of the second half run, else they are skipped, and fail
+under AFITRT_REQUIRE_GPU=1.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import gc
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
+import fake_machine
 import numpy as np
+import onnxruntime
 import pytest
-import rife48_recipe as recipe
-import torch_files
-from drawn import clip
+from conftest import skip_unless_required
+from fake_cuda import Gpu
 
-from afitrt import models, weights
+from afitrt import artefacts, models
+from afitrt.errors import ArtefactError, RenderError
 from afitrt.frames import Pixels
-from afitrt.models.protocol import Interpolator, Picture
-from afitrt.options import OUR_MODELS, ModelOptions
+from afitrt.options import ModelOptions
+from afitrt.runtimes import choosing, onnx
+from afitrt.runtimes.tensorrt import FLAVOURS
+from afitrt.testing import InterpolatorContract
 
-WIDTH, HEIGHT = 118, 61
-"""Odd, and no multiple of anything, so that every model pads and crops."""
-THIRD, HALF = Fraction(1, 3), Fraction(1, 2)
-NEEDED = {"gmfss": pytest.mark.weights, "rife": pytest.mark.weights}
-
-Make = Callable[..., Interpolator]
-
-
-@pytest.fixture(params=[pytest.param(name, marks=NEEDED.get(name, ())) for name in OUR_MODELS])
-def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Makes an interpolator of one model; random weights for what is not published."""
-    name, chosen = request.param, ModelOptions.weights
-    if name == "rife48":
-        monkeypatch.setenv("AFITRT_HOME", str(tmp_path))
-        (tmp_path / "rife48.pkl").write_bytes(torch_files.saved(recipe.weights()))
-        chosen = weights.import_weights([tmp_path / "rife48.pkl"], "mine").name
-    elif name in NEEDED:
-        request.getfixturevalue("weights_home")
-    made = []
-
-    def maker(dtype: type = np.float32) -> Interpolator:
-        options = ModelOptions(model=name, weights=chosen, threads=2)
-        made.append(models.make(options, WIDTH, HEIGHT, dtype, lambda _: None))
-        return made[-1]
-
-    yield maker
-    for each in made:
-        each.close()
+HALF = Fraction(1, 2)
+TOLERANCE = {
+    "blend": 0.0,
+    "onnx": 0.0,
+    "onnx bound": 1e-6,
+    "onnx cuda fp32": 1e-4,
+    "onnx cuda fp16": 1.8e-3,
+    "tensorrt fp32": 1e-4,
+    "tensorrt fp16": 1.8e-3,
+}
+"""Root mean square of the difference from ONNX Runtime in float32 on the CPU, pictures in 0..1; 1.8e-3 is 55 dB."""
+SLACK = 64 << 10
+"""Bytes of Python's own that come and go."""
 
 
 @pytest.fixture(scope="module")
-def frames() -> list[Pixels]:
-    return list(clip(WIDTH, HEIGHT, 3, (1, 2, 3)))
+def home(weights_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published weights, and a shelf for what is made of them here."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "weights").symlink_to(weights_home / "weights", target_is_directory=True)
+    return folder
 
 
-def between(model: Interpolator, pair: list[Picture], *times: Fraction) -> list[Pixels]:
-    """Downloaded pictures, released at once."""
-    pictures = model.between(pair[0], pair[1], times)
-    downloaded = [model.download(each) for each in pictures]
-    for each in pictures:
-        model.release(each)
-    return downloaded
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Pixels]:
+    """What ONNX Runtime on the CPU makes of the contract's first pair, by model; filled as it is needed."""
+    return {}
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_a_picture_is_cropped_to_its_size_in_the_type_asked_for(make: Make, frames: list[Pixels], dtype: type) -> None:
-    model = make(dtype)
-    pair = [model.upload(frame) for frame in frames[:2]]
-    (middle,) = between(model, pair, HALF)
-    assert (middle.shape, middle.dtype) == ((HEIGHT, WIDTH, 3), dtype)
-    back = model.download(pair[0]).astype(np.float64)
-    full = 1 if dtype == np.float32 else np.iinfo(dtype).max
-    np.testing.assert_allclose(back / full, frames[0] / 255, atol=1e-6, err_msg="an uploaded picture comes back")
+class Conformance(InterpolatorContract):
+    """machine: whatever must be there while an interpolator lives. alike: its row of TOLERANCE."""
+
+    model = "gmfss"
+    alike: str
+
+    def machine(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def held(self, interpolator: Any) -> int:
+        """Bytes of tensors; on the CPU of everything that Python and numpy hold."""
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    def failing(self, monkeypatch: pytest.MonkeyPatch, interpolator: Any) -> None:
+        """The next run of a stage fails."""
+        stage = interpolator._stages["fuse"]
+
+        class Session:
+            def run(self, *_: Any) -> None:
+                raise RuntimeError("no kernel image")
+
+        monkeypatch.setattr(stage, "_session", Session())
+
+    @pytest.fixture(autouse=True)
+    def placed(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setenv("AFITRT_HOME", str(home))
+        with self.machine():
+            yield
+
+    def pair(self, interpolator: Any) -> Pixels:
+        pictures = [interpolator.upload(frame) for frame in self.frames(2)]
+        pictures += interpolator.between(*pictures, [HALF])
+        found = interpolator.download(pictures[2]).copy()
+        for picture in pictures:
+            interpolator.release(picture)
+        return found
+
+    def test_pictures_are_those_of_onnx(self, expected: dict[str, Pixels]) -> None:
+        with self.made() as interpolator:
+            found = self.pair(interpolator)
+        if self.model not in expected:
+            options = ModelOptions(model=self.model, threads=2)
+            reference = models.make(options, self.width, self.height, np.float32, lambda _: None)
+            expected[self.model] = self.pair(reference)
+            reference.close()
+        assert np.ptp(found) > 0.3
+        assert float(np.sqrt(np.mean((found - expected[self.model]) ** 2))) <= TOLERANCE[self.alike]
+
+    def test_memory_is_as_before_after_pairs_and_after_failures(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        tracemalloc.start()
+        try:
+            with self.made(np.uint8) as interpolator:
+                for _ in range(2):
+                    self.pair(interpolator)
+                before = self.held(interpolator)
+                for _ in range(3):
+                    self.pair(interpolator)
+                assert abs(self.held(interpolator) - before) <= SLACK
+                if self.model == "blend":
+                    return
+                with monkeypatch.context() as patch:
+                    self.failing(patch, interpolator)
+                    pictures = [interpolator.upload(frame) for frame in self.frames(2)]
+                    with pytest.raises(RenderError, match="stage fuse"):
+                        interpolator.between(*pictures, [HALF])
+                for picture in pictures:
+                    interpolator.release(picture)
+                del pictures
+                assert abs(self.held(interpolator) - before) <= SLACK
+                self.pair(interpolator)
+        finally:
+            tracemalloc.stop()
+
+    def test_a_damaged_stage_is_found_before_it_is_loaded(self) -> None:
+        if self.model == "blend":
+            pytest.skip("it has no stages")
+        with self.made() as interpolator:
+            self.pair(interpolator)
+        made = [each.with_suffix("") for each in artefacts.stored() if each.name.startswith(f"{self.model}-fuse")]
+        whole = {path: path.read_bytes() for path in made}
+        for path, data in whole.items():
+            path.write_bytes(data[:-1])
+        try:
+            with pytest.raises(ArtefactError, match="is damaged"), self.made():
+                pass
+        finally:
+            for path, data in whole.items():
+                path.write_bytes(data)
 
 
-def test_deep_and_shallow_frames_are_the_same_picture(make: Make, frames: list[Pixels]) -> None:
-    model = make()
-    pairs = [[model.upload(frame) for frame in frames[:2]]]
-    pairs.append([model.upload(frame.astype(np.uint16) * 257) for frame in frames[:2]])
-    shallow, deep = (between(model, pair, HALF)[0] for pair in pairs)
-    assert np.sqrt(np.mean((shallow - deep) ** 2)) < 1e-4
+# --- without a GPU ----------------------------------------------------------------------------------------------
 
 
-def test_two_runs_give_the_same_bits(make: Make, frames: list[Pixels]) -> None:
-    results = []
-    for _ in range(2):
-        model = make()
-        results.append(between(model, [model.upload(frame) for frame in frames[:2]], THIRD))
-    np.testing.assert_array_equal(*results)
+class TestBlend(Conformance):
+    model, alike = "blend", "blend"
 
 
-def test_times_in_one_call_and_apart_give_the_same_bits(make: Make, frames: list[Pixels]) -> None:
-    model = make()
-    pair = [model.upload(frame) for frame in frames[:2]]
-    together = between(model, pair, THIRD, HALF)
-    apart = [between(model, pair, t)[0] for t in (HALF, THIRD)]
-    np.testing.assert_array_equal(together, apart[::-1])
-    assert not np.array_equal(*together), "the time matters"
+@pytest.mark.weights
+class TestOnnx(Conformance):
+    alike = "onnx"
 
 
-def test_a_pair_is_matched_once_and_a_picture_encoded_once(make: Make, frames: list[Pixels]) -> None:
-    model = make()
-    left, middle, right = (model.upload(frame) for frame in frames)
-    between(model, [left, middle], THIRD, HALF)
-    between(model, [middle, right], HALF)
-    calls = dict(model.clock.calls)
-    assert calls.pop("encode", 3) == 3
-    assert calls.pop("match", 2) == 2
-    assert calls and set(calls.values()) == {3}, "what is left runs once for each time"
+@pytest.mark.weights
+class TestOnnxBound(Conformance):
+    """What ONNX Runtime's CUDA provider runs through, on the CPU provider."""
+
+    options = {"threads": 2, "device": 0}  # noqa: RUF012
+    alike = "onnx bound"
+
+    @contextmanager
+    def machine(self) -> Iterator[None]:
+        with mock.patch.object(onnx, "cuda", lambda ordinal: onnx.Place()):
+            yield
+
+    def held(self, interpolator: Any) -> int:
+        return int(interpolator._runtime.held)
+
+    def failing(self, monkeypatch: pytest.MonkeyPatch, interpolator: Any) -> None:
+        class Session:
+            def io_binding(self) -> None:
+                raise RuntimeError("no kernel image")
+
+        monkeypatch.setattr(interpolator._stages["fuse"], "_session", Session())
 
 
-def test_results_outlive_their_sources_and_take_part_in_pairs(make: Make, frames: list[Pixels]) -> None:
-    model = make()
-    left, right = (model.upload(frame) for frame in frames[:2])
-    quarter, half = model.between(left, right, [Fraction(1, 4), HALF])
-    before = model.download(half).copy()
-    (inner,) = between(model, [quarter, half], HALF)
-    for picture in (left, right, quarter):
-        model.release(picture)
-    again = [model.upload(frame) for frame in frames[:2]]
-    between(model, again, THIRD)
-    np.testing.assert_array_equal(model.download(half), before)
-    assert inner.shape == before.shape and np.isfinite(inner).all()
+class OnTensorRt(Conformance):
+    def held(self, interpolator: Any) -> int:
+        runtime = interpolator._runtime
+        return int(runtime._arena.used) - 4096 * runtime._pool.free
+
+    def failing(self, monkeypatch: pytest.MonkeyPatch, interpolator: Any) -> None:
+        engine = interpolator._stages["fuse"].work.engine
+        monkeypatch.setattr(engine, "_context", mock.Mock(execute_async_v3=lambda stream: False))
 
 
-def test_no_frame_is_changed(make: Make, frames: list[Pixels]) -> None:
-    model = make()
-    kept = [frame.copy() for frame in frames]
-    pair = [model.upload(frame) for frame in frames[:2]]
-    before = model.download(pair[0]).copy()
-    between(model, pair, HALF)
-    np.testing.assert_array_equal(model.download(pair[0]), before)
-    np.testing.assert_array_equal(frames, kept)
+@pytest.mark.weights
+class TestTensorRtFp32OnTheFake(OnTensorRt):
+    options = {"runtime": "tensorrt", "precision": "fp32"}  # noqa: RUF012
+    alike = "tensorrt fp32"
+
+    def machine(self) -> AbstractContextManager[Any]:
+        return fake_machine.booted(Gpu(memory=1 << 30))
+
+
+@pytest.mark.weights
+class TestTensorRtRtxFp16OnTheFake(OnTensorRt):
+    options = {"runtime": "tensorrt-rtx", "precision": "fp16"}  # noqa: RUF012
+    alike = "tensorrt fp16"
+
+    def machine(self) -> AbstractContextManager[Any]:
+        return fake_machine.booted(Gpu(memory=1 << 30), "tensorrt_rtx", ("SM86", "SM89", "SM120"))
+
+
+# --- on a GPU ---------------------------------------------------------------------------------------------------
+
+
+class OnGpu(Conformance):
+    """Its bits may differ from run to run by what the library's kernels leave open."""
+
+    width, height = 448, 256
+    exact = False
+
+    @pytest.fixture(autouse=True)
+    def gpu(self) -> None:
+        if problem := self.missing():
+            skip_unless_required("AFITRT_REQUIRE_GPU", problem)
+
+    def missing(self) -> str:
+        """Why it cannot run here; empty where it can."""
+        flavour = FLAVOURS[str(self.options["runtime"])]
+        if flavour.module_name is None:
+            return f"{flavour.name} is not installed"
+        return choosing.present_gpu().problem
+
+
+@pytest.mark.weights
+@pytest.mark.gpu
+class TestOnnxCudaOnAGpu(OnGpu):
+    options = {"device": 0}  # noqa: RUF012
+    alike = "onnx cuda fp32"
+
+    def missing(self) -> str:
+        cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        return "" if cuda else "ONNX Runtime has no CUDA provider"
+
+    held, failing = TestOnnxBound.held, TestOnnxBound.failing
+
+
+@pytest.mark.weights
+@pytest.mark.gpu
+class TestOnnxCudaFp16OnAGpu(TestOnnxCudaOnAGpu):
+    options = {"device": 0, "precision": "fp16"}  # noqa: RUF012
+    alike = "onnx cuda fp16"
+
+
+@pytest.mark.weights
+@pytest.mark.gpu
+class TestTensorRtOnAGpu(OnGpu, OnTensorRt):
+    options = {"runtime": "tensorrt", "precision": "fp16"}  # noqa: RUF012
+    alike = "tensorrt fp16"
+
+
+@pytest.mark.weights
+@pytest.mark.gpu
+class TestTensorRtRtxOnAGpu(OnGpu, OnTensorRt):
+    options = {"runtime": "tensorrt-rtx", "precision": "fp16"}  # noqa: RUF012
+    alike = "tensorrt fp16"
+
+
+@pytest.mark.weights
+@pytest.mark.gpu
+class TestTensorRtRtxFp32OnAGpu(OnGpu, OnTensorRt):
+    options = {"runtime": "tensorrt-rtx", "precision": "fp32"}  # noqa: RUF012
+    alike = "tensorrt fp32"

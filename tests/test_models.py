@@ -1,4 +1,7 @@
-"""The door for models: the contract over our own, and packages that are whole, broken, or fight for a name."""
+"""The door for models: the contract over our own, and packages that are whole, broken, or fight for a name.
+
+test_conformance.py holds blend and gmfss to the contract, on every runtime.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +30,6 @@ from afitrt.testing import InterpolatorContract
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "afitrt-opticalflow"
-
-
-class TestBlend(InterpolatorContract):
-    model = "blend"
-
-
-@pytest.mark.weights
-@pytest.mark.usefixtures("weights_home")
-class TestGmfss(InterpolatorContract):
-    model = "gmfss"
 
 
 @pytest.mark.weights

@@ -28,7 +28,7 @@ SUFFIX = ".onnx"
 
 @dataclass(frozen=True)
 class Target:
-    """Who will run a stage. architecture: a GPU's, such as "sm_89", or "cpu"."""
+    """Who will run a stage. architecture: a GPU's, such as "sm_89", "cuda" for any of them, or "cpu"."""
 
     runtime: str
     runtime_version: str
@@ -117,7 +117,7 @@ def ensure_stage(
 ) -> Path:
     """The stage's ONNX file for a target, checked; made (seconds) and kept where there is none, which `say` is told.
 
-    It is for a CPU: at precision fp16 half arithmetic is emulated, see precision.emulated.
+    For a CPU, half arithmetic at precision fp16 is emulated, see precision.emulated.
     Raises ArtefactError as `stage_model` does and where the file is damaged, OutputError where it cannot be kept.
     """
     identity = stage_identity(model, stage, geometry, weight_set, target)
@@ -125,7 +125,7 @@ def ensure_stage(
         return path
     say(f"making stage {stage} of {model} for {geometry} at scale {geometry.scale:g}")
     graph = stage_model(model, stage, geometry, weight_set, target.precision)
-    if target.precision == "fp16":
+    if target.precision == "fp16" and target.architecture == "cpu":
         graph = emulated(graph)
     data = graph.SerializeToString(deterministic=True)
     return artefacts.make(identity, SUFFIX, lambda aside: _write(aside, data))

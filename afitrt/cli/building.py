@@ -25,7 +25,7 @@ class Build:
         self._paths: dict[tuple[tuple[int, int], str], list[Path]] = {}
         self.targets: tuple[str, ...] = ()
         if options.runtime != "onnx":
-            self.targets = choosing.targets(options.runtime, target, options.device)
+            self.targets = choosing.targets(options.runtime, target, options.gpu)
         elif target is not None:
             raise UsageError(f"--target {target} with --runtime onnx", "a TensorRT runtime", "--runtime tensorrt-rtx")
 
@@ -35,12 +35,13 @@ class Build:
 
         options = self._options
         sizes = ", ".join(f"{width}x{height}" for width, height in self._sizes)
-        where = f"for {', '.join(self.targets)}" if self.targets else "for this CPU"
+        here = "for this CPU" if options.on_cpu else f"for GPU {options.gpu} by ONNX Runtime"
+        where = f"for {', '.join(self.targets)}" if self.targets else here
         stderr.print(f"{options.runtime}, {options.precision}, {sizes}, {where}", markup=False)
         stderr.print("choose with --runtime, --precision, --size, --target, --scale, --model", markup=False)
         if not self._chosen_here:
             return
-        gpu = choosing.present_gpu(options.device)
+        gpu = choosing.present_gpu(options.gpu)
         if options.runtime != "onnx" and gpu.target is None:
             stderr.print(
                 f"no GPU here ({gpu.problem}): these are for machines that have one; interpolate runs on onnx here, "

@@ -190,7 +190,12 @@ class ModelFlags:
         str | None,
         typer.Option(help=f"Runtime: {', '.join(RUNTIMES)}.", show_default="TensorRT where it works, else onnx"),
     ] = None
-    device: Annotated[str, typer.Option(help="Which GPU, from 0.")] = "0"
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Which GPU, from 0; with onnx, through its CUDA provider.", show_default="the CPU on onnx, else GPU 0"
+        ),
+    ] = None
     threads: Annotated[str, typer.Option(help="CPU threads of the network.", show_default="all cores")] = "0"
 
     def options(self, building: bool = False) -> ModelOptions:
@@ -201,8 +206,10 @@ class ModelFlags:
         except ValueError:
             raise UsageError(f"--scale {self.scale}", listed, "--scale 1.0") from None
         threads = whole("--threads", self.threads, "a whole number from 0 (all cores)", "--threads 2")
-        device = whole("--device", self.device, "a whole number from 0", "--device 0")
-        runtime = self.runtime or self._best_runtime(device, building)
+        device = None
+        if self.device is not None:
+            device = whole("--device", self.device, "a whole number from 0", "--device 0")
+        runtime = self.runtime or self._best_runtime(device or 0, building)
         precision = self.precision or ("fp32" if runtime == "onnx" else "fp16")
         return ModelOptions(self.model, self.weights, scale, precision, runtime, threads, device)
 

@@ -64,7 +64,7 @@ def memory(options: ModelOptions, width: int, height: int) -> Memory:
     Raises UsageError where the model does not do the scale, MissingToolError where its package is broken.
     """
     manifest = _chosen(options)
-    if isinstance(manifest, StagedManifest) and options.runtime != "onnx":
+    if isinstance(manifest, StagedManifest) and not options.on_cpu:
         return Memory(stages=HOST_BYTES, picture=0)
     return manifest.memory(manifest.geometry(width, height, options.scale))
 
@@ -161,9 +161,11 @@ def device_use(interpolator: Interpolator) -> DeviceUse:
 
 def _runtime(options: ModelOptions, width: int, height: int, say: Say, live: tuple[int, int]) -> Runtime:
     if options.runtime == "onnx":
-        from afitrt.runtimes.onnx import OnnxRuntime
+        from afitrt.runtimes import onnx
 
-        return OnnxRuntime(options, say)
+        if options.device is None:
+            return onnx.OnnxRuntime(options, say)
+        return onnx.BoundRuntime(options, onnx.cuda(options.device), say)
     from afitrt.runtimes.tensorrt.memory import Live
     from afitrt.runtimes.tensorrt.runtime import TensorRtRuntime
 

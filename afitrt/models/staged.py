@@ -6,7 +6,7 @@ What each stage takes and gives is `afitrt.build.STAGES`, by tensor name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -59,9 +59,8 @@ class Staged:
                 for name, tensor in self._encoded(picture).items()
             }
             motion = self._run(self._manifest.of_pair, pair)
-            pictures = [self._at(t, pair | motion) for t in times]
-            self._free(motion)
-        return pictures
+            with self._freeing(motion):
+                return [self._at(t, pair | motion) for t in times]
 
     def download(self, picture: Encoded) -> Pixels:
         """See Interpolator."""
@@ -91,20 +90,26 @@ class Staged:
 
     def _at(self, t: Fraction, known: dict[str, Tensor]) -> Encoded:
         at = self._runtime.to_device(np.full((1, 1, 1, 1), float(t), np.float32))
-        made = self._run(self._manifest.of_time, known | {"t": at})
+        with self._freeing({"t": at}):
+            made = self._run(self._manifest.of_time, known | {"t": at})
         image = made.pop("image")
-        self._free(made | {"t": at})
+        self._free(made)
         return Encoded(image)
 
     def _run(self, stages: Sequence[str], known: dict[str, Tensor]) -> dict[str, Tensor]:
         """What the stages make of what is known and of each other's results."""
         made: dict[str, Tensor] = {}
-        for name in stages:
-            run = self._stages[name]
-            given = {each: made[each] if each in made else known[each] for each in run.inputs}
-            self._last = name
-            with self.clock.timed(name):
-                made |= run(**given)
+        try:
+            for name in stages:
+                run = self._stages[name]
+                given = {each: made[each] if each in made else known[each] for each in run.inputs}
+                self._last = name
+                with self.clock.timed(name):
+                    made |= run(**given)
+        except AfitrtError:
+            with suppress(AfitrtError):
+                self._free(made)
+            raise
         return made
 
     @contextmanager
@@ -116,6 +121,17 @@ class Staged:
             if self._last and "stage" not in error.found:
                 error.found = f"{error.found}, after stage {self._last}"
             raise
+
+    @contextmanager
+    def _freeing(self, tensors: dict[str, Tensor]) -> Iterator[None]:
+        """Frees tensors at the end; after a failure quietly, for the first one tells more."""
+        try:
+            yield
+        except AfitrtError:
+            with suppress(AfitrtError):
+                self._free(tensors)
+            raise
+        self._free(tensors)
 
     def _free(self, tensors: dict[str, Tensor]) -> None:
         for tensor in tensors.values():

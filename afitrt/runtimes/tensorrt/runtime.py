@@ -67,7 +67,7 @@ class TensorRtRuntime:
         self._stages: dict[str, TensorRtStage] = {}
         self._arena: cuda.Arena | None = None
         self._scratch: list[cuda.Block] = []
-        self._device = cuda.Device(options.device)
+        self._device = cuda.Device(options.gpu)
         try:
             check_target(self._flavour, self._device.info.target, self._device.info.target)
             self._free = self._device.free_memory()

@@ -1,0 +1,94 @@
+"""Stages as sessions of fixed-size graphs, wherever they run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnxruntime as ort
+
+from afitrt import build
+from afitrt.errors import ArtefactError, MissingToolError, RenderError, ResourceError, UsageError
+from afitrt.frames import Geometry
+from afitrt.options import ModelOptions
+from afitrt.runtimes.onnx.places import INSTALL, Place
+
+
+def prepare(options: ModelOptions, stage: str, geometry: Geometry, say: Callable[[str], None]) -> Path:
+    """The file of a stage for this runtime, made when it is missing. Raises ArtefactError, OutputError.
+
+    In float32 CPU and GPU share it; in fp16 a GPU computes in half, which a CPU only emulates.
+    """
+    half = options.precision == "fp16" and options.device is not None
+    target = build.Target("onnx", ort.__version__, options.precision, "cuda" if half else "cpu")
+    return build.ensure_stage(options.model, stage, geometry, options.weights, target, say)
+
+
+def load(path: Path, stage: str, options: ModelOptions, place: Place) -> ort.InferenceSession:
+    """The session of a stage. Raises ArtefactError, and for a GPU UsageError, ResourceError and MissingToolError."""
+    try:
+        session = ort.InferenceSession(
+            path, _options(stage, threads(options)), providers=place.providers, enable_fallback=0
+        )
+    except Exception as error:
+        raise _refused(path, place, _words(error)) from error
+    if place.provider not in session.get_providers():
+        raise _unloadable("it does not say why")
+    return session
+
+
+def threads(options: ModelOptions) -> int:
+    """CPU threads: as asked for, else every core that this process may use."""
+    return options.threads or len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def running(stage: str) -> Iterator[None]:
+    """Translates what ONNX Runtime raises while a stage runs to RenderError."""
+    try:
+        yield
+    except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
+        raise RenderError(
+            f"stage {stage} failed: {_words(error)}",
+            "a stage that runs at this size",
+            "a smaller --scale or size if memory ran out; else report it with `afitrt doctor --json`",
+        ) from error
+
+
+def _words(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _unloadable(words: str) -> MissingToolError:
+    return MissingToolError(
+        f"ONNX Runtime's CUDA provider cannot be loaded: {words}",
+        "an NVIDIA driver, and CUDA and cuDNN of the version that onnxruntime-gpu was built for",
+        INSTALL,
+    )
+
+
+def _refused(path: Path, place: Place, words: str) -> Exception:
+    if "invalid device ordinal" in words:
+        return UsageError(f"--device {place.ordinal}: {words}", "a GPU that exists", "--device 0")
+    if "Failed to allocate memory" in words or "out of memory" in words:
+        return ResourceError(f"GPU {place.ordinal}: {words}", "enough free GPU memory", "a smaller size or --scale 0.5")
+    if place.kind != "cpu" and any(sign in words for sign in ("librar", ".so", "CUDA failure", "no CUDA-capable")):
+        return _unloadable(words)
+    return ArtefactError(
+        f"{path} cannot be loaded: {words}",
+        "a stage made by this afitrt",
+        f"delete {path} and run the command again",
+    )
+
+
+def _options(stage: str, count: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = count
+    if stage == "splat":
+        # Adding ScatterND races between threads and is then wrong; patterns would only keep its largest buffers.
+        options.intra_op_num_threads = 1
+        options.enable_mem_pattern = False
+    return options
