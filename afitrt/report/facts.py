@@ -184,7 +184,7 @@ def _stages(options: ModelOptions, info: VideoInfo) -> list[dict[str, Any]]:
         if options.runtime != "onnx":
             from afitrt.runtimes.choosing import present_gpu
 
-            targets = (str(present_gpu(options.device).target),)
+            targets = (str(present_gpu(options.gpu).target),)
         files = models.prepare(options, info.width, info.height, lambda _: None, targets)
         return [read_sidecar(path) for path in files]
     except AfitrtError:

@@ -90,16 +90,20 @@ def fingerprint(options: ModelOptions, info: VideoInfo, say: Callable[[str], Non
     """Of this machine, for pictures of this size; makes stages that are missing."""
     import numpy
 
+    from afitrt.runtimes.choosing import present_gpu
+
     if not isinstance(models.find(options.model), models.StagedManifest):
         return Fingerprint(f"numpy {numpy.__version__}", instruction_sets(), {})
     if options.runtime == "onnx":
         import onnxruntime
 
         files = models.prepare(options, info.width, info.height, say)
-        return Fingerprint(f"onnxruntime {onnxruntime.__version__}", instruction_sets(), _hashes(files))
-    from afitrt.runtimes.choosing import present_gpu
-
-    gpu = present_gpu(options.device)
+        name = f"onnxruntime {onnxruntime.__version__}"
+        if options.on_cpu:
+            return Fingerprint(name, instruction_sets(), _hashes(files))
+        found = present_gpu(options.gpu)
+        return Fingerprint(f"{name} cuda", f"{found.name} {found.target}", _hashes(files))
+    gpu = present_gpu(options.gpu)
     files = models.prepare(options, info.width, info.height, say, (str(gpu.target),))
     return Fingerprint(options.runtime, f"{gpu.name} {gpu.target}", _hashes(files))
 
@@ -110,7 +114,7 @@ def _hashes(files: Sequence[Path]) -> dict[str, str]:
 
 def device_name(options: ModelOptions) -> str:
     """What renders: "cpu", or a GPU by its number, as "gpu0"."""
-    return "cpu" if options.runtime == "onnx" else f"gpu{options.device}"
+    return "cpu" if options.on_cpu else f"gpu{options.gpu}"
 
 
 def instruction_sets() -> str:
