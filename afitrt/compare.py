@@ -22,6 +22,7 @@ from afitrt.frames import VideoInfo
 from afitrt.video import find, probe
 from afitrt.video.colour import assumed_matrix, assumed_range, pixel_format, to_rgb
 from afitrt.video.ffmpeg import Child, ending, readable_path
+from afitrt.video.read import DAMAGE
 
 AMPLIFIED = 8
 PANEL = 320
@@ -90,7 +91,8 @@ def compare(left: Path, right: Path) -> Comparison:
         ssim=ssim,
         mean_psnr=float(_decibels(mse.mean(keepdims=True), peak)[0]),
         notes=tuple(_notes(first, second, len(mse), stored, errors)),
-        whole=len(mse) == min(first.frames, second.frames) and not (first.damage or second.damage),
+        whole=len(mse) == min(first.frames, second.frames)
+        and not (first.damage or second.damage or any(map(DAMAGE.search, errors))),
     )
 
 
@@ -154,9 +156,11 @@ def _wide_rgb(info: VideoInfo, shared: str) -> list[str]:
 
 def _notes(first: VideoInfo, second: VideoInfo, frames: int, stored: bool, errors: tuple[str, ...]) -> list[str]:
     notes = [f"{info.path} is damaged: {info.damage}" for info in (first, second) if info.damage]
+    told = "; ".join(errors[-2:])
     if frames < (promised := min(first.frames, second.frames)):
-        told = f" ({'; '.join(errors[-2:])})" if errors else ""
-        notes.append(f"{frames} of {promised} frames could be compared{told}")
+        notes.append(f"{frames} of {promised} frames could be compared" + (f" ({told})" if told else ""))
+    elif any(map(DAMAGE.search, errors)):
+        notes.append(f"one of the two does not decode without errors ({told})")
     if first.frames != second.frames:
         notes.append(
             f"{first.path} has {first.frames} frames and {second.path} {second.frames}: compared are the first {frames}"

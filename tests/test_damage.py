@@ -150,3 +150,17 @@ def test_a_sample_through_real_processes(clips: dict[str, bytes], suffix: str, n
             running.kill()
             raise
     check(Ran(running.returncode, told, err), source, out)
+
+
+def test_every_command_that_reads_a_damaged_film_says_so(clips: dict[str, bytes], tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
+    whole.write_bytes(clips["mkv"])
+    cut.write_bytes(clips["mkv"][: len(clips["mkv"]) * 2 // 3])
+    for command, code, told in (
+        (("scenes", cut), 0, "cut.mkv is damaged"),
+        (("plan", cut), 0, "cut.mkv is damaged"),
+        (("compare", whole, cut), 9, "one of the two does not decode without errors"),
+    ):
+        ran = afitrt(*command)
+        assert ran.code == code, ran.err
+        assert told in ran.err and "prematurely" in ran.err and " @ 0x" not in ran.err

@@ -112,6 +112,11 @@ def _verdicts(info: VideoInfo, options: SceneOptions) -> Iterator[Verdict]:
     with video.open_reader(info) as reader:
         for pixels in reader:
             yield judge(pixels)
+    if not reader.complete:
+        from afitrt.cli.console import stderr
+
+        told = "; ".join(reader.errors[-2:]) or info.damage
+        stderr.print(f"warning: {info.path} is damaged: {reader.frames} frames decode ({told})", markup=False)
 
 
 def _given_rate(text: str | None) -> Fraction | None:

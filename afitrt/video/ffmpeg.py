@@ -29,6 +29,7 @@ LAST_LINES = 40
 AFTERMATH = re.compile(r"Terminating thread|Task finished|Nothing was written|Conversion failed|Error sending frames")
 # ffmpeg closes gaps of more than ten seconds in MPEG-TS, and would move some tracks only.
 KEEP_GAPS = ("-dts_delta_threshold", "1000000")
+ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 INSTALL = "pip install imageio-ffmpeg, or set AFITRT_FFMPEG to an ffmpeg that has the zscale filter"
 
 
@@ -159,7 +160,7 @@ class Child:
     def _read_lines(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
-            if text := line.decode(errors="replace").strip():
+            if text := ADDRESS.sub("", line.decode(errors="replace")).strip():
                 self._lines.append(text)
 
     @property
