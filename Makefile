@@ -51,6 +51,7 @@ figures: $(VENV)/export.stamp  ## remake the pictures of the docs (minutes)
 	$(BIN)/python bench/smoothness.py
 	$(BIN)/python bench/strip.py
 	$(BIN)/python docs/figures.py
+	$(BIN)/python docs/tutorial_pictures.py
 
 docs: $(VENV)/dev.stamp  ## remake the reference: docs/reference/cli.md, and the Python API in build/docs
 	$(PIP) --editable '.[docs]'

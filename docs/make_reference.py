@@ -19,6 +19,7 @@ from afitrt.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/reference/cli.md"
+GUIDE = ROOT / "CONTRIBUTING.md"
 HEAD = "<!-- Made by `make docs` of what each command says of itself: change that instead. -->\n\n"
 ROOMS = ("afitrt", *(f"afitrt.{room}" for room in ("errors", "events", "frames", "models", "options", "schedule")))
 PUBLIC = (*ROOMS, "afitrt.testing", "!afitrt.models.", "!afitrt.schedule.")
@@ -45,8 +46,27 @@ def api(folder: Path) -> None:
     pdoc.pdoc(*PUBLIC, output_directory=folder)
 
 
+def guide() -> str:
+    """CONTRIBUTING with the table of rooms as the test of the house holds it."""
+    from test_house import BASE, TABLE
+
+    lines = ["| room | may import |", "|---|---|"]
+    for name, below in TABLE.items():
+        whole = below >= BASE
+        listed = sorted(below - BASE if whole else below)
+        words = [*(["*values*"] if whole else []), *(f"`{each}`" for each in listed)]
+        lines.append(f"| `{name}` | {', '.join(words) or 'nothing'} |")
+    values = ", ".join(f"`{each}`" for each in sorted(BASE))
+    text = GUIDE.read_text(encoding="utf-8")
+    begin, end = "<!-- rooms: make docs -->", "<!-- end -->"
+    before, rest = text.split(begin)
+    table = "\n".join([*lines, "", f"*values* are {values}."])
+    return f"{before}{begin}\n{table}\n{end}{rest.split(end, 1)[1]}"
+
+
 def main() -> None:
     PAGE.write_text(commands(), encoding="utf-8")
+    GUIDE.write_text(guide(), encoding="utf-8")
     api(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build/docs")
 
 

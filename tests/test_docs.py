@@ -33,11 +33,14 @@ RUN = {"bash", "python", "json", "toml", "text", "yaml", "console"}
 AFITRT = """#!{python}
 import runpy, sys
 words = sys.argv[1:]
-if words and words[0] in ("interpolate", "preview") and "--help" not in words:
+makes_video = words[:1] in (["interpolate"], ["preview"])
+if (makes_video or words[:1] == ["between"]) and "--help" not in words:
     given = set(words)
+    words = ["blend" if word in ("gmfss", "rife") else word for word in words]
     words += [] if "--model" in given else ["--model", "blend"]
-    words += [] if given & {{"--codec", "--preset"}} else ["--preset", "ultrafast"]
-    words += [] if given & {{"--overwrite", "--dry-run"}} else ["--overwrite"]
+    if makes_video:
+        words += [] if given & {{"--codec", "--preset"}} else ["--preset", "ultrafast"]
+        words += [] if given & {{"--overwrite", "--dry-run"}} else ["--overwrite"]
 sys.argv = ["afitrt", *words]
 runpy.run_module("afitrt", run_name="__main__")
 """
@@ -125,16 +128,16 @@ def place(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
 def test_every_block_of_a_page_runs(page: Path, place: tuple[Path, dict[str, str]]) -> None:
     folder, environment = place
+    calm: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
     for block in blocks(page):
         if block.name:
             path = folder / block.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
         elif block.language in ("bash", "python") and block.runs:
-            program = ["bash", "-euo", "pipefail"] if block.language == "bash" else [sys.executable, "-"]
-            ran = subprocess.run(
-                program, input=block.text, cwd=folder, env=environment, capture_output=True, text=True, check=False
-            )
+            program = ["bash", "-euo", "pipefail"] if block.language == "bash" else [sys.executable]
+            command = [*program, "-c", block.text]
+            ran = subprocess.run(command, cwd=folder, env=environment, check=False, **calm)
             assert ran.returncode == 0, f"{name_of(page)}:{block.line}\n{block.text}\n{ran.stdout}\n{ran.stderr}"
 
 
@@ -150,6 +153,12 @@ def test_every_block_says_what_it_is(page: Path) -> None:
             compile(block.text, where, "exec")
         if block.language == "bash":
             check_commands(block.text, where)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_code_is_fenced(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert not re.findall(r"\n\n    \S.*", text), "code that no test runs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -169,15 +178,27 @@ def test_commands_in_the_text_exist(page: Path) -> None:
 def check_commands(text: str, where: str) -> None:
     """Commands, flags, make targets and extras that a script speaks of must exist."""
     for line in text.replace("\\\n", " ").splitlines():
-        for command in re.split(r"\s(?:\||&&|;)\s", line):
-            words = [word for word in shlex.split(command, comments=True) if "=" not in word or word.startswith("-")]
+        for words in commands_of(line):
             if words[:1] == ["afitrt"]:
                 check_flags(words[1:], where)
             elif words[:1] == ["make"]:
                 targets = re.findall(r"^([a-z-]+)(?: [a-z-]+)*:", (ROOT / "Makefile").read_text(), flags=re.M)
-                assert set(words[1:]) <= {*targets, "test-quick"}, f"{where}: {command}"
+                assert set(words[1:]) <= {*targets, "test-quick"}, f"{where}: {line}"
             elif words[:2] == ["pip", "install"]:
-                check_extras(command, where)
+                check_extras(line, where)
+
+
+def commands_of(line: str) -> list[list[str]]:
+    """The words of every command of a line of shell."""
+    reader = shlex.shlex(line, posix=True, punctuation_chars=True)
+    reader.whitespace_split = True
+    found: list[list[str]] = [[]]
+    for word in reader:
+        if set(word) <= set("|&;()<>"):
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found
 
 
 def check_extras(command: str, where: str) -> None:

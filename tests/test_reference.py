@@ -19,6 +19,10 @@ def test_the_page_of_commands_is_up_to_date() -> None:
     assert make_reference.PAGE.read_text(encoding="utf-8") == make_reference.commands(), "make docs"
 
 
+def test_the_table_of_rooms_is_up_to_date() -> None:
+    assert make_reference.GUIDE.read_text(encoding="utf-8") == make_reference.guide(), "make docs"
+
+
 @pytest.mark.slow
 def test_the_api_is_built_from_docstrings(tmp_path: Path) -> None:
     pytest.importorskip("pdoc")
