@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
 from afitrt import artefacts, video, weights
 from afitrt.errors import AfitrtError
-from afitrt.runtimes import cuda
+from afitrt.runtimes import cuda, kernels
 from afitrt.runtimes.choosing import present_gpu
-from afitrt.runtimes.tensorrt import FLAVOURS
+from afitrt.runtimes.tensorrt import FLAVOURS, KERNEL_STAGES, installed
 
 ENCODERS = ("libx265", "libx264", "libsvtav1", "ffv1", "prores_ks")
 NVENC = ("hevc_nvenc", "h264_nvenc", "av1_nvenc")
@@ -42,7 +42,8 @@ def _guarded(check: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return check()
     except AfitrtError as error:
-        return [Finding(check.__name__.strip("_"), False, error.found, error.hint)]
+        name = check.__name__.strip("_")
+        return [Finding("GPU" if check is _gpu else name, False, error.found, error.hint)]
 
 
 def _machine() -> list[Finding]:
@@ -70,7 +71,11 @@ def _encoders() -> list[Finding]:
 
 
 def _runtime() -> list[Finding]:
-    return [Finding("ONNX Runtime", True, importlib.metadata.version("onnxruntime"))]
+    import onnxruntime
+
+    cuda_too = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    where = "on the CPU, and with --device on a GPU" if cuda_too else "on the CPU"
+    return [Finding("ONNX Runtime", True, f"{onnxruntime.__version__}, {where}")]
 
 
 def _tensorrt() -> list[Finding]:
@@ -91,23 +96,37 @@ def _pycuda() -> list[Finding]:
 
 
 def _gpu() -> list[Finding]:
-    if importlib.util.find_spec("pycuda") is None:
-        return [Finding("GPU", False, "nothing to ask for one", "install pycuda")]
-    driver = cuda.driver_version()
-    return [
-        Finding(
-            f"GPU {each.ordinal}",
-            True,
-            f"{each.name}, {each.target}, {each.memory / 1e9:.1f} GB, driver for CUDA {driver}",
-        )
-        for each in cuda.devices()
-    ]
+    found = [Finding(f"GPU {each.ordinal}", True, _described(each)) for each in cuda.devices()]
+    return [*_driver(), *found]
+
+
+def _described(gpu: cuda.DeviceInfo) -> str:
+    number = gpu.target.removeprefix("sm_")
+    return f"{gpu.name}, compute capability {number[:-1]}.{number[-1]} ({gpu.target}), {gpu.memory / 1e9:.1f} GB"
+
+
+def _driver() -> list[Finding]:
+    serves = cuda.driver_version()
+    try:
+        compiler = kernels.nvrtc_version()
+    except AfitrtError as error:
+        return [Finding("driver", False, f"for CUDA {serves}; {error.found}", error.hint)]
+    ok = int(serves.split(".")[0]) >= int(compiler.split(".")[0])
+    found = (
+        f"for CUDA {serves}" if ok else f"for CUDA {serves}, older than NVRTC {compiler}, which compiles our kernels"
+    )
+    hint = "" if ok else "update the NVIDIA driver, or pip install nvidia-cuda-nvrtc-cu12 alone for a driver of CUDA 12"
+    return [Finding("driver", ok, found, hint)]
 
 
 def _nvenc() -> list[Finding]:
     present = [name for name in NVENC if name in video.find().encoders]
-    hint = "" if present else "for encoding on the GPU: an ffmpeg built with NVENC"
-    return [Finding("NVENC", bool(present), ", ".join(present) or "not in this ffmpeg", hint)]
+    if not present:
+        return [Finding("NVENC", False, "not in this ffmpeg", "for encoding on the GPU: an ffmpeg built with NVENC")]
+    gpu = present_gpu()
+    if gpu.target is None:
+        return [Finding("NVENC", False, f"{', '.join(present)} in this ffmpeg, and no GPU answers")]
+    return [Finding("NVENC", True, f"{', '.join(present)}, for --codec")]
 
 
 def _weights() -> list[Finding]:
@@ -135,9 +154,19 @@ def _engines() -> list[Finding]:
     hint = "" if kept else "afitrt build-engine --size WxH (interpolate makes them on the way too)"
     findings = [Finding("stages", bool(kept), f"{listed or 'none'} in {artefacts.engines_home()}", hint)]
     target = present_gpu().target
-    if target is not None:
-        fit = [each for each in facts if each["target"] == target and each["runtime"] in FLAVOURS]
-        findings.append(
-            Finding(f"engines for {target}", bool(fit), str(len(fit)), "" if fit else "afitrt build-engine")
-        )
-    return findings
+    return findings if target is None else [*findings, _fitting(facts, target)]
+
+
+def _fitting(facts: list[dict[str, Any]], target: str) -> Finding:
+    """Engines beside the GPU and the libraries that are here."""
+    versions = {flavour.name: flavour.version() for flavour in installed()}
+    kept = [each for each in facts if each["runtime"] in FLAVOURS and each["stage"] not in KERNEL_STAGES]
+    ours = [each for each in kept if each["target"] == target]
+    fit = [each for each in ours if versions.get(each["runtime"]) == each["runtime_version"]]
+    found = f"{len(fit)} fit this machine"
+    if others := len(kept) - len(ours):
+        found += f", {others} are for other GPUs"
+    if old := len(ours) - len(fit):
+        found += f", {old} are of other versions"
+    hint = "" if fit else "afitrt build-engine"
+    return Finding(f"engines for {target}", bool(fit), found, "afitrt engines prune" if old else hint)

@@ -80,6 +80,7 @@ class FakeCuda:
         self.gpus = gpus
         self.calls: Counter[str] = Counter()
         self.lost: str | None = None
+        self.version = 13000
         self.device: list[Memory] = []
         self.pinned: list[Memory] = []
         self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -226,7 +227,7 @@ def _contexts(fake: FakeCuda) -> dict[str, Any]:
     return {
         "Device": Device,
         "init": lambda flags=0: fake.call("cuInit", in_context=False),
-        "get_driver_version": lambda: 13000,
+        "get_driver_version": lambda: fake.version,
     }
 
 

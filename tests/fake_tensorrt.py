@@ -121,7 +121,20 @@ def _logging() -> dict[str, Any]:
     return {"ILogger": ILogger, "Logger": Logger}
 
 
+def _starting(fake: FakeTensorRT) -> Callable[[Any], None]:
+    """Called by constructors: like pybind11, TypeError is all that is said of one that gave a null pointer."""
+
+    def start(logger: Any) -> None:
+        if fake.called("start"):
+            logger.log(Severity.ERROR, "CUDA initialization failure with error: 35")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    return start
+
+
 def _building(fake: FakeTensorRT) -> dict[str, Any]:
+    start = _starting(fake)
+
     class TimingCache:
         def __init__(self, data: bytes) -> None:
             self.entries = set(filter(None, bytes(data).split(b",")))
@@ -160,6 +173,7 @@ def _building(fake: FakeTensorRT) -> dict[str, Any]:
     class Builder:
         def __init__(self, logger: Any) -> None:
             self._logger = logger
+            start(logger)
 
         def create_network(self, flags: int) -> Any:
             return SimpleNamespace(flags=flags, graph=None)
@@ -211,6 +225,8 @@ def _building(fake: FakeTensorRT) -> dict[str, Any]:
 
 
 def _running(fake: FakeTensorRT) -> dict[str, Any]:
+    start = _starting(fake)
+
     class Context:
         def __init__(self, engine: Any) -> None:
             self._engine = engine
@@ -290,6 +306,7 @@ def _running(fake: FakeTensorRT) -> dict[str, Any]:
     class Runtime:
         def __init__(self, logger: Any) -> None:
             self._logger = logger
+            start(logger)
 
         def deserialize_cuda_engine(self, data: bytes) -> Engine | None:
             if fake.called("deserialize"):

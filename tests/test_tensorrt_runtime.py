@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -29,7 +31,7 @@ from afitrt.options import ModelOptions, ScheduleOptions
 from afitrt.render import Decoded, render
 from afitrt.runtimes import choosing
 from afitrt.runtimes.onnx import OnnxRuntime
-from afitrt.runtimes.tensorrt import memory
+from afitrt.runtimes.tensorrt import engines, memory
 from afitrt.runtimes.tensorrt.memory import Live
 from afitrt.runtimes.tensorrt.runtime import PINNED, TensorRtRuntime
 from afitrt.schedule import End, Frame
@@ -399,3 +401,121 @@ def test_a_failure_in_mid_run_names_stage_and_picture_and_keeps_what_is_finished
     partial = tmp_path / "out.partial.mkv"
     assert str(partial) in ran.err and not (tmp_path / "out.mkv").exists()
     assert 1 <= probe(partial).frames < number
+
+
+# --- bad input, through the command line ------------------------------------------------------------------------
+
+
+def refused(source: Path, code: int, *words: str, arguments: tuple[str, ...] = ()) -> str:
+    """Exit code, three parts and these words; nothing is left beside the source."""
+    ran = afitrt("interpolate", source, *RUN, *SHORT, *arguments)
+    assert ran.code == code, ran.err
+    for word in (*words, "expected:", "try:"):
+        assert word in ran.err
+    assert "Traceback" not in ran.err and [path.name for path in source.parent.iterdir()] == [source.name]
+    return ran.err
+
+
+@pytest.fixture
+def source(tmp_path: Path, frames: list[Any]) -> Path:
+    (tmp_path / "clip").mkdir()
+    return drawn(tmp_path / "clip" / "in.mkv", frames[:3])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("target", "sm_86"),
+        ("runtime_version", "98.0"),
+        ("width", 1920),
+        ("scale", 0.5),
+        ("weights", "ab" * 32),
+        ("graph", "cd" * 32),
+        ("export_version", 0),
+    ],
+)
+def test_an_engine_made_for_something_else_is_refused_by_the_field(
+    machine: Machine, source: Path, field: str, value: object
+) -> None:
+    machine.network(np.uint8).close()
+    sidecar = next(artefacts.engines_home().rglob("gmfss-fuse-*-fp32-*.engine.json"))
+    text = sidecar.read_text()
+    sidecar.write_text(json.dumps(json.loads(text) | {field: value}))
+    try:
+        refused(source, 6, f"was made for {field} {value}", f"expected: {field}")
+    finally:
+        sidecar.write_text(text)
+
+
+def test_a_truncated_engine_is_refused(machine: Machine, source: Path) -> None:
+    machine.network(np.uint8).close()
+    path = next(artefacts.engines_home().rglob("gmfss-fuse-*-fp32-*.engine"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    try:
+        refused(source, 6, "is damaged: its bytes differ from its sidecar", str(path))
+    finally:
+        path.write_bytes(whole)
+
+
+def test_no_driver_and_one_too_old_are_told_apart(machine: Machine, source: Path) -> None:
+    given = ("--runtime", "tensorrt")
+    machine.cuda.fail("cuInit", "no CUDA-capable device is detected")
+    assert "install the NVIDIA driver" in refused(source, 5, "no CUDA-capable device", arguments=given)
+    machine.cuda.fail("cuInit", "CUDA driver version is insufficient for CUDA runtime version")
+    assert "update the NVIDIA driver" in refused(source, 5, "is insufficient", arguments=given)
+    machine.trt.failures.add("start")
+    refused(source, 5, "tensorrt 99.1 does not start: CUDA initialization failure with error: 35", arguments=given)
+
+
+@pytest.mark.parametrize("machine", [Gpu(memory=6 << 20)], indirect=True)
+def test_a_size_over_the_cards_memory_is_refused_before_the_first_frame(machine: Machine, source: Path) -> None:
+    refused(source, 7, "GB on the GPU", "are free", arguments=("--n-forward", "3", "--runtime", "tensorrt"))
+
+
+def test_the_smallest_size_is_padded_to_what_the_model_needs(machine: Machine) -> None:
+    ran = afitrt("build-engine", "--weights", "mine", "--size", "1x1", "--precision", "fp32", "--json")
+    assert ran.code == 0, ran.err
+    assert {entry["size"] for entry in json.loads(ran.out)["engines"]} == {"64x64"}
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"), [(errno.EROFS, 4, "cannot write in"), (errno.ENOSPC, 75, "is full")]
+)
+def test_an_engine_folder_that_takes_nothing_is_named(
+    machine: Machine, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int, words: str
+) -> None:
+    monkeypatch.setenv("AFITRT_HOME", str(tmp_path / "home"))
+
+    def refuse(path: Path, data: bytes) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(engines, "_write", refuse)
+    refused(source, code, words, "AFITRT_HOME" if number == errno.EROFS else "engines", arguments=("--model", "rife"))
+    assert not list((tmp_path / "home").rglob("*.engine"))
+
+
+# --- doctor -----------------------------------------------------------------------------------------------------
+
+
+def checked() -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in json.loads(afitrt("doctor", "--json").out)["checks"]}
+
+
+def test_doctor_tells_gpu_driver_libraries_and_whether_engines_fit(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.network(np.uint8).close()
+    found = checked()
+    assert found["GPU 0"]["found"] == "Fake RTX, compute capability 8.9 (sm_89), 1.1 GB"
+    assert found["driver"]["ok"] and "for CUDA 13.0" in found["driver"]["found"]
+    assert found["tensorrt"]["found"] == "99.1" and found["NVENC"]["ok"]
+    assert found["engines for sm_89"]["ok"] and "fit this machine" in found["engines for sm_89"]["found"]
+    machine.cuda.version = 12080
+    assert not checked()["driver"]["ok"] and "nvidia-cuda-nvrtc-cu12" in checked()["driver"]["hint"]
+    monkeypatch.setattr(machine.trt.module, "__version__", "100.0")
+    old = checked()["engines for sm_89"]
+    assert not old["ok"] and "are of other versions" in old["found"] and old["hint"] == "afitrt engines prune"
+    machine.cuda.gpus = (Gpu(capability=(12, 0)),)
+    other = checked()["engines for sm_120"]
+    assert not other["ok"] and "are for other GPUs" in other["found"] and other["hint"] == "afitrt build-engine"

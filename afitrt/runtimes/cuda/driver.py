@@ -27,10 +27,16 @@ _CAUSES: tuple[tuple[tuple[str, ...], type[AfitrtError], str, str], ...] = (
         "close other programs on the GPU, or choose a smaller size or --scale 0.5",
     ),
     (
-        ("no CUDA-capable device", "display driver", "stub library", "forward compatibility", "libcuda", "nvcuda"),
+        ("no CUDA-capable device", "stub library", "libcuda", "nvcuda"),
         MissingToolError,
-        "an NVIDIA GPU and a driver that fits it",
-        "install or update the NVIDIA driver, see afitrt doctor; --runtime onnx needs none",
+        "an NVIDIA GPU and its driver",
+        "install the NVIDIA driver, see afitrt doctor; --runtime onnx needs none",
+    ),
+    (
+        ("driver version is insufficient", "display driver", "forward compatibility"),
+        MissingToolError,
+        "a driver as new as the CUDA libraries that are installed here",
+        "update the NVIDIA driver, see afitrt doctor; --runtime onnx needs none",
     ),
     (
         ("unknown error", "busy or unavailable", "uncorrectable ECC", "timed out", "hardware stack error"),

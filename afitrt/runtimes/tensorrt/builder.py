@@ -15,7 +15,7 @@ from typing import Any
 
 import onnx
 
-from afitrt.errors import AfitrtError, ArtefactError
+from afitrt.errors import AfitrtError, ArtefactError, MissingToolError
 from afitrt.runtimes.tensorrt.flavours import Flavour
 
 LOG_LINES = 100_000
@@ -147,9 +147,10 @@ class _Building:
     def _build(self) -> None:
         began = time.monotonic()
         told = logger(self._trt, self.log)
-        builder = self._trt.Builder(told)
-        if not builder:
-            raise self._failed("the builder cannot be made")
+        try:
+            builder = self._trt.Builder(told)
+        except TypeError as error:
+            raise no_start(self._flavour, self.log) from error
         # Strong typing is all that TensorRT 11 and TensorRT-RTX know; older ones must be told.
         network = builder.create_network(1 << int(self._trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         parser = self._trt.OnnxParser(network, told)
@@ -216,6 +217,16 @@ class _Building:
             "another --runtime, a smaller --size, or report it with the builder's log",
             self.log,
         )
+
+
+def no_start(flavour: Flavour, log: BuilderLog) -> MissingToolError:
+    """The library found no driver, or one that is too old for it; log: where it said so."""
+    said = log.errors[-1].splitlines()[0] if log.errors else "it does not say why"
+    return MissingToolError(
+        f"{flavour.name} {flavour.version()} does not start: {said}",
+        "an NVIDIA driver as new as the CUDA that the library was made for",
+        "update the NVIDIA driver, see afitrt doctor; --runtime onnx needs none",
+    )
 
 
 def logger(trt: Any, log: BuilderLog) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from afitrt.errors import ArtefactError, RenderError, ResourceError
-from afitrt.runtimes.tensorrt.builder import BuilderLog, logger
+from afitrt.runtimes.tensorrt.builder import BuilderLog, logger, no_start
 from afitrt.runtimes.tensorrt.flavours import Flavour
 
 
@@ -32,14 +32,18 @@ class Slot:
 class Engine:
     """An engine with its weights on the device of the current context. scratch: bytes it works in while it runs.
 
-    Raises ArtefactError with TensorRT's words where it cannot be loaded.
+    Raises ArtefactError with TensorRT's words where it cannot be loaded, MissingToolError where the library does not
+    start at all.
     """
 
     def __init__(self, flavour: Flavour, stage: str, path: Path) -> None:
         self._trt, self._stage, self._log = flavour.load(), stage, BuilderLog()
         # The logger must outlive everything made with it.
         self._logger = logger(self._trt, self._log)
-        self._runtime = self._trt.Runtime(self._logger)
+        try:
+            self._runtime = self._trt.Runtime(self._logger)
+        except TypeError as error:  # So the library's binding tells of a constructor that gave nothing.
+            raise no_start(flavour, self._log) from error
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
             raise ArtefactError(
