@@ -107,3 +107,9 @@ def stopped(failure: BaseException) -> BaseException:
     if isinstance(failure, KeyboardInterrupt):
         return InterruptedRunError("interrupted (Ctrl-C)", "time to finish", "the same command again")
     return failure
+
+
+def error_of(exit_code: int, found: str, expected: str, hint: str) -> AfitrtError:
+    """The error of an exit code, told by another process."""
+    kinds: list[type[AfitrtError]] = AfitrtError.__subclasses__()
+    return next((each for each in kinds if each.exit_code == exit_code), AfitrtError)(found, expected, hint)

@@ -96,7 +96,8 @@ class Done(Event):
 
     interpolated: pictures that the network made. held: in-betweens, shown or not,
     that needed no network of their own, because frames are equal. device_memory: bytes of the GPU at the peak.
-    waited: seconds that rendering stood still for the decoder and for the encoder.
+    waited: seconds that rendering stood still for the decoder and for the encoder. Several workers do not tell
+    interpolated, held, stages and waited: None or empty.
     """
 
     kind: ClassVar[str] = "done"
@@ -106,8 +107,8 @@ class Done(Event):
     rate: str
     varies: bool
     scenes: int
-    interpolated: int
-    held: int
+    interpolated: int | None
+    held: int | None
     seconds: float
     device_memory: int | None
     stages: dict[str, dict[str, float]]

@@ -11,6 +11,7 @@ import typer
 
 from afitrt import __version__
 from afitrt.cli import between, compare, doctor, engines, inspect, interpolate, models, preview, segments, weights
+from afitrt.cli.deadline import ending_in_time
 from afitrt.errors import AfitrtError, Terminated, stopped
 
 EPILOG = (
@@ -65,7 +66,8 @@ def main() -> None:
     """Runs the command line and exits with a documented code."""
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
-        app()
+        with ending_in_time():
+            app()
     except (AfitrtError, Terminated) as failure:
         from afitrt.cli.console import print_error
 

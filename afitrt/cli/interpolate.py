@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afitrt.cli.flags import EncodeFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped
-from afitrt.cli.jobs import JobFlags
+from afitrt.cli.flags import EncodeFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped, whole
+from afitrt.cli.jobs import JobFlags, numbers
 from afitrt.errors import OutputError, UsageError
 from afitrt.options import Job
 
@@ -39,6 +39,8 @@ def interpolate(
     report: Annotated[
         Path | None, typer.Option("--report", help="Write a page about the run: cuts with both sides, where time went.")
     ] = None,
+    workers: Annotated[str | None, typer.Option(help="Render in this many processes on the CPU.")] = None,
+    devices: Annotated[str | None, typer.Option(help="Render on these GPUs, a process each: 0,1 or 0-3.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
     allow_mixed: Annotated[
         bool, typer.Option("--allow-mixed", help="Go on with what another kind of machine has begun.")
@@ -61,8 +63,9 @@ def interpolate(
         ]
         if report is not None:
             _check_report(report, out_dir, overwrite)
+        crew = _crew(workers, devices, jobs[0], report)
     _check_stdout(jobs[0], as_json=as_json, dry_run=dry_run)
-    work: Work = partial(_describe, as_json=as_json) if dry_run else partial(_run, page=report)
+    work: Work = partial(_describe, as_json=as_json) if dry_run else partial(_run, page=report, crew=crew)
     if out_dir is not None:
         batch.run(jobs, work, show, table=not (as_json or quiet or dry_run))
         return
@@ -78,12 +81,37 @@ def _check_report(report: Path, out_dir: Path | None, overwrite: bool) -> None:
     reporting.check(report, overwrite)
 
 
-def _run(job: Job, tell: Reporter, *, page: Path | None) -> None:
+def _crew(workers: str | None, devices: str | None, job: Job, report: Path | None) -> list[int]:
+    """The device of each process; none where this one does the work. Raises UsageError."""
+    if workers is None and devices is None:
+        return []
+    if workers is not None and devices is not None:
+        raise UsageError(
+            "both --workers and --devices", "one of the two", "--devices 0,1 for GPUs, --workers 2 for a CPU"
+        )
+    if report is not None:
+        raise UsageError("--report with several workers", "one of the two", "leave --report out")
+    on_cpu = job.model.runtime == "onnx"
+    if devices is not None:
+        if on_cpu:
+            raise UsageError(f"--devices {devices} with --runtime onnx", "a runtime for GPUs", "--workers 2")
+        return numbers("--devices", devices)
+    count = whole("--workers", workers or "", "a whole number from 1", "--workers 2")
+    if count < 1 or not on_cpu:
+        expected = "a whole number from 1" if on_cpu else "--devices for GPUs"
+        raise UsageError(f"--workers {workers}", expected, "--workers 2" if on_cpu else "--devices 0")
+    return [0] * count
+
+
+def _run(job: Job, tell: Reporter, *, page: Path | None, crew: list[int]) -> None:
     from afitrt import pipeline
     from afitrt.cli import reporting
 
     try:
-        if page is None:
+        if crew:
+            threads = job.model.threads or max(1, len(os.sched_getaffinity(0)) // len(crew))
+            pipeline.interpolate_apart(job, tell, crew, threads)
+        elif page is None:
             pipeline.interpolate(job, tell)
         else:
             reporting.run(job, page, tell)

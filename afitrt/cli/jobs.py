@@ -75,12 +75,18 @@ class JobFlags:
         return whole("--segment-outputs", self.segment_outputs, "a whole number from 1", "--segment-outputs 200")
 
 
-def numbers(option: str, text: str) -> list[int]:
-    """Ascending numbers of "3", "3-9" or "0-3,7". Raises UsageError."""
+def numbers(option: str, text: str, count: int | None = None) -> list[int]:
+    """Ascending numbers of "3", "3-9" or "0-3,7". count: a range that begins before it ends there.
+
+    Raises UsageError.
+    """
     found: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
             raise UsageError(f"{option} {text}", "numbers from 0, as in 3-9 or 0,4-7", f"{option} 0-3")
-        found.update(range(int(first), int(last or first) + 1))
+        end = int(last or first) + 1
+        if count is not None and int(first) < count:
+            end = min(end, count)
+        found.update(range(int(first), end))
     return sorted(found)

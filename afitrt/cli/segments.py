@@ -51,11 +51,12 @@ def render(
     from afitrt.pipeline import Placing
 
     with Reporter(str(job), quiet=quiet, as_json=as_json) as report:
-        wanted = _wanted(segment, segments)
+        plan = room.read(job)
+        wanted = _wanted(segment, segments, len(plan.segments))
         cores = whole("--threads", threads, "a whole number from 0 (all cores)", "--threads 2")
         gpu = whole("--device", device, "a whole number from 0", "--device 0")
         placing = Placing(_folder(job, folder), source, cores, gpu, allow_mixed)
-        with pipeline.Rendering(room.read(job), placing, report) as rendering:
+        with pipeline.Rendering(plan, placing, report) as rendering:
             for number in wanted:
                 rendering.render(number)
 
@@ -86,7 +87,7 @@ def _folder(job: Path, folder: Path | None) -> Path:
     return folder or job.with_suffix(".segments")
 
 
-def _wanted(segment: str | None, segments: str | None) -> Iterator[int] | list[int]:
+def _wanted(segment: str | None, segments: str | None, count: int) -> Iterator[int] | list[int]:
     if (segment is None) == (segments is None):
         raise UsageError(
             "neither --segment nor --segments" if segment is None else "both --segment and --segments",
@@ -95,4 +96,4 @@ def _wanted(segment: str | None, segments: str | None) -> Iterator[int] | list[i
         )
     if segments == STDIN:
         return (number for line in sys.stdin if line.strip() for number in numbers("--segments", line.strip()))
-    return numbers("--segment" if segments is None else "--segments", segments or segment or "")
+    return numbers("--segment" if segments is None else "--segments", segments or segment or "", count)

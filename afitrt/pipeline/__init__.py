@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from afitrt.pipeline.apart import interpolate_apart
 from afitrt.pipeline.joining import join
 from afitrt.pipeline.planning import plan
 from afitrt.pipeline.rendering import Placing, Rendering, placed
 from afitrt.pipeline.run import interpolate
 
-__all__ = ["Placing", "Rendering", "interpolate", "join", "placed", "plan"]
+__all__ = ["Placing", "Rendering", "interpolate", "interpolate_apart", "join", "placed", "plan"]

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
-from pathlib import Path
 
 from afitrt import estimate, models
-from afitrt.errors import AfitrtError, OutputError, PartialInputError, stopped
+from afitrt.errors import AfitrtError, PartialInputError, stopped
 from afitrt.events import Done, Note, Progress, SceneFound, Started, Tell, Warned
 from afitrt.models.protocol import Interpolator
 from afitrt.options import Job
+from afitrt.pipeline.folders import make_folder, remove_folders
 from afitrt.pipeline.outputs import Output, output_of
 from afitrt.pipeline.preparing import Prepared, make, prepare
 from afitrt.pipeline.workers import Decoder, Encoder, Watch
@@ -51,11 +51,11 @@ class Run:
         """The finished run; see interpolate."""
         began = time.monotonic()
         decoder = Decoder(self._task, self._watch)
-        made = _make_folder(self._task.output.parent)
+        made = make_folder(self._task.output.parent)
         try:
             output = output_of(self._task, self._prepared.encode, self._task.job.allow_mixed, self._note)
         except BaseException:
-            _remove_folders(made)
+            remove_folders(made)
             raise
         try:
             with decoder as decoded:
@@ -67,7 +67,7 @@ class Run:
         except BaseException as failure:
             kept = output.keep()
             if not kept:
-                _remove_folders(made)
+                remove_folders(made)
             raise _with_kept(failure, kept) from failure
         finally:
             output.close()
@@ -176,21 +176,3 @@ def _with_kept(failure: BaseException, kept: str | None) -> BaseException:
     if isinstance(failure, AfitrtError):
         failure.kept = kept
     return failure
-
-
-def _make_folder(folder: Path) -> list[Path]:
-    """Makes a folder and its missing parents; returns those made, innermost first."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {folder}: {error.strerror}", "a folder that can be made", "another output path"
-        ) from error
-    return missing
-
-
-def _remove_folders(made: list[Path]) -> None:
-    for folder in made:
-        with suppress(OSError):
-            folder.rmdir()

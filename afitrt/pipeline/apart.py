@@ -1,0 +1,179 @@
+"""The whole of `interpolate` by several processes: plan, render all, join."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from afitrt import segments, video
+from afitrt.errors import AfitrtError, PartialInputError, UsageError, stopped
+from afitrt.events import Done, Note, Progress, SceneFound, SegmentDone, Started, Tell, Warned
+from afitrt.options import Job
+from afitrt.pipeline.folders import make_folder, remove_folders
+from afitrt.pipeline.planning import plan_prepared, recipe_of
+from afitrt.pipeline.pool import Pool
+from afitrt.pipeline.preparing import Prepared, prepare
+from afitrt.pipeline.rendering import Placing
+from afitrt.pipeline.segmented import work_folder
+from afitrt.segments import Plan, Recipe, Store
+
+
+def interpolate_apart(job: Job, tell: Tell, devices: Sequence[int], threads: int) -> Done:
+    """As `interpolate`, by one process for each device. threads: of each, on a CPU.
+
+    Reads the source twice: once to plan, once to render. A plan and segments that an earlier run left are used.
+    Raises UsageError for pipes and pictures, which are made in one go.
+    """
+    if job.source.name == "-":
+        raise UsageError("several workers for a pipe", "a file, which can be read in several places", "one worker")
+    prepared = prepare(job, tell)
+    if video.container_of(prepared.task.output) in (video.PNG, video.Y4M):
+        raise UsageError("several workers for pictures or a pipe", "a video file as OUT", "one worker")
+    return _Apart(prepared, tell, devices, threads).done()
+
+
+class _Apart:
+    def __init__(self, prepared: Prepared, tell: Tell, devices: Sequence[int], threads: int) -> None:
+        self._prepared, self._task, self._tell = prepared, prepared.task, tell
+        self._devices, self._threads = devices, threads
+        self._began = time.monotonic()
+
+    def done(self) -> Done:
+        """The finished run."""
+        task = self._task
+        made = make_folder(task.output.parent)
+        recipe = recipe_of(self._prepared, self._tell)
+        store = Store(work_folder(task.output, recipe), recipe.digest)
+        ranges: list[tuple[int, int]] = []
+        try:
+            # Engines are built here, once, before the workers look for them.
+            store.make(segments.fingerprint(task.job.model, task.info, self._note), task.job.allow_mixed)
+            plan = self._plan(store, recipe)
+            ranges = [segment.outputs for segment in plan.segments]
+            self._render(plan, store)
+            self._publish(ranges, store)
+        except BaseException as failure:
+            failure = stopped(failure)
+            if isinstance(failure, AfitrtError):
+                failure.kept = self._keep(ranges, store)
+            if not store.all_finished():
+                store.remove()
+                remove_folders(made)
+            raise failure from failure.__cause__
+        done = self._told(plan)
+        self._tell(done)
+        if plan.damage:
+            raise PartialInputError(
+                f"{task.info.path} is damaged: {plan.damage}", "a whole source", f"use {task.output} as it is"
+            )
+        return done
+
+    def _note(self, text: str) -> None:
+        self._tell(Note(text))
+
+    def _plan(self, store: Store, recipe: Recipe) -> Plan:
+        path = _job_file(store)
+        with suppress(AfitrtError):
+            plan = segments.read(path)
+            if plan.recipe.digest == recipe.digest:
+                return plan
+        self._note("reading the source once, for its scenes")
+        plan = plan_prepared(self._prepared, recipe, self._tell)
+        segments.write(plan, path)
+        return plan
+
+    def _render(self, plan: Plan, store: Store) -> None:
+        ranges = [segment.outputs for segment in plan.segments]
+        numbers = segments.missing(store, ranges)
+        finished = plan.outputs - sum(ranges[number][1] - ranges[number][0] for number in numbers)
+        self._start(plan, finished)
+        task, at_hand = self._task, [0] * len(self._devices)
+        source = task.job.source
+        placings = [Placing(store.folder, source, self._threads, each, task.job.allow_mixed) for each in self._devices]
+        with Pool(_job_file(store), placings, numbers) as lines:
+            for worker, facts in lines:
+                match facts["event"]:
+                    case "progress":
+                        at_hand[worker] = facts["outputs"]
+                    case "segment":
+                        at_hand[worker] = 0
+                        finished += facts["outputs"]
+                        self._tell(_segment(facts))
+                    case "warning":
+                        at_hand[worker] = 0
+                        self._tell(Warned(facts["text"]))
+                    case "note":
+                        self._note(facts["text"])
+                outputs = finished + sum(at_hand)
+                frames = plan.film.frames * outputs // plan.outputs
+                self._tell(Progress(frames, outputs, len(plan.cuts) + 1))
+
+    def _start(self, plan: Plan, finished: int) -> None:
+        task = self._task
+        self._tell(
+            Started(
+                source=str(task.info.path),
+                output=str(task.output),
+                frames=plan.film.frames,
+                outputs=plan.outputs,
+                rate=str(task.rate),
+                varies=task.varies,
+                n_forward=task.schedule.n_forward,
+                seconds=None,
+                memory=self._prepared.memory * len(self._devices),
+                device=None,
+                device_memory=None,
+                finished=finished,
+            )
+        )
+        for frame in (0, *plan.film.cuts):
+            self._tell(SceneFound(task.first + frame, float(plan.film.times[frame])))
+
+    def _publish(self, ranges: list[tuple[int, int]], store: Store) -> None:
+        joined = store.folder / self._task.output.name
+        for note in segments.join(store, ranges, self._task, joined, "the same command again"):
+            if note not in self._prepared.warnings:
+                self._tell(Warned(note))
+        joined.replace(self._task.output)
+        store.remove()
+
+    def _keep(self, ranges: list[tuple[int, int]], store: Store) -> str | None:
+        count = segments.contiguous(store, ranges)
+        total = len(store.all_finished())
+        goes_on = f"{total} finished segments in {store.folder}, where the same command goes on" if total else None
+        if not count:
+            return goes_on
+        partial = self._task.output.with_name(f"{self._task.output.stem}.partial.mkv")
+        with suppress(AfitrtError):
+            pieces = [store.path(number) for number in range(count)]
+            segments.put_together(pieces, ranges[count - 1][1], self._task, partial)
+            return f"{partial} ({ranges[count - 1][1]} pictures), {goes_on}"
+        return goes_on
+
+    def _told(self, plan: Plan) -> Done:
+        return Done(
+            output=str(self._task.output),
+            frames=plan.film.frames,
+            outputs=plan.outputs,
+            rate=str(self._task.rate),
+            varies=self._task.varies,
+            scenes=len(plan.cuts) + 1,
+            interpolated=None,
+            held=None,
+            seconds=time.monotonic() - self._began,
+            device_memory=None,
+            stages={},
+            waited={},
+        )
+
+
+def _job_file(store: Store) -> Path:
+    return store.folder / "job.json"
+
+
+def _segment(facts: dict[str, Any]) -> SegmentDone:
+    names = ("segment", "outputs", "host", "device", "found")
+    return SegmentDone(**{name: facts[name] for name in names})
