@@ -55,13 +55,12 @@ def _scenes(watched: Watched, facts: Mapping[str, Any]) -> str:
     count = len(watched.cuts)
     shown = f"{count}" if len(watched.shown) == count else f"{len(watched.shown)} of {count}, evenly chosen"
     rule = facts["options"]["scenes"]
-    how = (
-        "given by hand" if rule["cuts"] is not None else f"detector {rule['detector']}, threshold {rule['threshold']:g}"
-    )
+    how = "as given" if rule["cuts"] is not None else f"found by {rule['detector']}, threshold {rule['threshold']:g}"
     return f"""<h2>Scenes</h2>
-<p>How far each frame is from the one before (red: cuts; amber: the largest differences that were not taken as cuts).
-{escape(how)}. A right cut shows two unlike pictures below; a wrong one two that belong together. Write the cuts with
-<code>afitrt scenes IN -o cuts.json</code>, correct them and give them back with <code>--cuts cuts.json</code>.</p>
+<p>How far each frame is from the one before. Red: cuts, {escape(how)}. Amber: the largest differences that are no cuts,
+and below a frame around cuts that are smaller than one of those. A right cut shows two unlike pictures, a wrong one two
+that belong together. To correct them: <code>afitrt scenes IN -o cuts.json</code>, edit, <code>--cuts cuts.json</code>.
+</p>
 {timeline(watched)}
 <h2>Cuts: {shown}</h2>
 {_sides(watched.shown, missed) if count else _soft("None.")}
