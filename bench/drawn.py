@@ -39,15 +39,15 @@ def drawn_at(hold: Hold, index: int) -> int:
     return list(takewhile(lambda start: start <= index, accumulate(cycle(holds), initial=0)))[-1]
 
 
-def clip(width: int, height: int, length: int, holds: Sequence[Hold], grain: int = 8) -> list[Frame]:
+def clip(width: int, height: int, length: int, holds: Sequence[Hold], grain: int = 8, pan: int = PAN) -> list[Frame]:
     """`length` frames [height, width, 3], RGB: cel i, in colour channel i % 3 and its own band, is held as holds[i].
 
-    grain: how coarse the background is, in pixels.
+    grain: how coarse the background is, in pixels. pan: how many of them it moves a frame; 0 stands still.
     """
     wide = background(width, height, length, grain)
     frames = []
     for index in range(length):
-        frame = wide[:, PAN * index : PAN * index + width].copy()
+        frame = wide[:, pan * index : pan * index + width].copy()
         for cel, hold in enumerate(holds):
             x = 24 + SPEED * drawn_at(hold, index)
             y = (2 * cel + 1) * height // (2 * len(holds))
