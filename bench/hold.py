@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from drawn import clip
-from figures import hardware
+from measuring import hardware
 
 from afitrt import models
 from afitrt.models.protocol import Interpolator

@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from figures import hardware
+from measuring import hardware
 
 from afitrt import pipeline, video
 from afitrt.options import EncodeOptions, Job, ModelOptions, ScheduleOptions

@@ -28,7 +28,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 from clip import CACHE, REQUIREMENT
-from figures import psnr, put_table
+from measuring import psnr, put_table
 
 from afitrt import weights
 from afitrt.artefacts import sha256, written_aside

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from drawn import clip
-from figures import hardware, psnr, put_table
+from measuring import hardware, psnr, put_table
 from sides import SeedsRife, SeedsWay, SeedWithCache, best_threads, sgemm_rate
 from video_helpers import drawn
 

@@ -23,7 +23,7 @@ from typing import Any
 import drawn
 import numpy as np
 import numpy.typing as npt
-from figures import put_table
+from measuring import put_table
 
 from afitrt import models
 from afitrt.artefacts import written_aside

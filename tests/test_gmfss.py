@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from command import afitrt
 from drawn import clip, spread
-from figures import psnr
+from measuring import psnr
 
 from afitrt import models
 from afitrt.frames import Geometry, Pixels

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import precision as bench
 import pytest
-from figures import psnr
+from measuring import psnr
 from onnx import TensorProto, helper, numpy_helper
 from sessions import run
 

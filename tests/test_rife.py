@@ -11,7 +11,7 @@ import rife48_recipe as recipe
 import torch_files
 from command import afitrt
 from drawn import clip, places
-from figures import psnr
+from measuring import psnr
 from video_helpers import drawn as drawn_video
 
 from afitrt import models
