@@ -281,3 +281,16 @@ def test_an_error_before_done_is_told_with_what_was_kept() -> None:
     tree, facts = parsed(page(gather(Job(Path("none.mkv")), Heard(), seen, error), seen))
     assert facts["run"]["error"]["found"] == "the <lamp> fell" and facts["output"] is None
     assert "kept: out.partial.mkv" in "".join(tree.itertext())
+
+
+def test_scenes_shows_its_cuts_before_anything_is_rendered(tmp_path: Path) -> None:
+    source, report = film(tmp_path / "in.mkv"), tmp_path / "cuts.html"
+    for _ in range(2):
+        ran = afitrt("scenes", source, "--cuts", "12,24", "--report", report, "-o", tmp_path / "cuts.json")
+        assert ran.code == 0, ran.err
+    tree, facts = parsed(report.read_text())
+    assert tree.findtext(".//h1") == str(source)
+    assert facts["output"] is None and facts["run"] == {"started": None, "done": None, "error": None}
+    assert list(facts["options"]) == ["scenes"] and facts["weights"] == {}
+    assert [name for name, *_ in figures(tree, 0)] == ["frame-12", "frame-24"]
+    assert afitrt("scenes", source, "--report", tmp_path / "cuts.txt").code == 4

@@ -18,6 +18,7 @@ from afitrt.options import Job, SceneOptions, ScheduleOptions
 
 if TYPE_CHECKING:
     from afitrt.frames import VideoInfo
+    from afitrt.pipeline.workers import Watch
     from afitrt.scenes import Verdict
     from afitrt.schedule import End, Frame
 
@@ -82,16 +83,25 @@ def scenes(
     scenes: SceneFlags,
     rate: Annotated[str | None, typer.Option(help="Frames for each second, where IN is pictures.")] = None,
     output: Annotated[Path | None, typer.Option("-o", help="Write the cuts to this file.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a page with both sides of every cut to this file.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find scenes; print them, or write the cuts to a file that a person can edit."""
     from afitrt import video
     from afitrt.artefacts import writing_in, written_aside
+    from afitrt.cli import reporting
     from afitrt.cli.console import print_json, stdout
     from afitrt.scenes import cuts_text
 
-    info = video.probe_source(source, _given_rate(rate))
-    verdicts = list(_verdicts(info, scenes.options()))
+    if report is not None:
+        reporting.check(report, overwrite=True)
+    # A job for its options alone: nothing is written, but standard input must have a name for its output.
+    job = Job(source, source, scenes=scenes.options(), rate=_given_rate(rate))
+    info = video.probe_source(source, job.rate)
+    with reporting.seen(job, report) as watch:
+        verdicts = list(_verdicts(info, job.scenes, watch))
     cuts = [verdict.index for verdict in verdicts if verdict.cut]
     if output is not None:
         with writing_in(output.parent), written_aside(output) as aside:
@@ -104,14 +114,17 @@ def scenes(
         stdout.print(f"scene {number}: frames {first} to {last - 1}, from {begins}", markup=False)
 
 
-def _verdicts(info: VideoInfo, options: SceneOptions) -> Iterator[Verdict]:
+def _verdicts(info: VideoInfo, options: SceneOptions, watch: Watch | None = None) -> Iterator[Verdict]:
     from afitrt import video
     from afitrt.scenes import detector
 
     judge = detector(options).judge
     with video.open_reader(info) as reader:
         for pixels in reader:
-            yield judge(pixels)
+            verdict = judge(pixels)
+            if watch is not None:
+                watch(verdict, info.elapsed(verdict.index), pixels)
+            yield verdict
     if not reader.complete:
         from afitrt.cli.console import stderr
 

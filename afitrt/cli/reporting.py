@@ -1,8 +1,9 @@
-"""`afitrt interpolate --report`: a run that is watched, and the page about it."""
+"""`--report` of `interpolate` and `scenes`: frames are watched while they pass, and a page is written about them."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from afitrt.options import Job
 
 if TYPE_CHECKING:
     from afitrt.events import Event, Tell
+    from afitrt.pipeline.workers import Watch
     from afitrt.report import Heard, Watcher
 
 
@@ -48,6 +50,19 @@ def run(job: Job, path: Path, tell: Tell) -> None:
     except AfitrtError as error:
         error.kept = heard.done.output if heard.done else None
         raise
+
+
+@contextmanager
+def seen(job: Job, path: Path | None) -> Iterator[Watch | None]:
+    """Yields what is to see every frame, and at the end writes the page; None where no page is wanted."""
+    from afitrt.report import Heard, Watcher
+
+    if path is None:
+        yield None
+        return
+    watcher = Watcher()
+    yield watcher
+    _write(job, path, Heard(), watcher, None)
 
 
 def _write(job: Job, path: Path, heard: Heard, watcher: Watcher, error: AfitrtError | None) -> None:

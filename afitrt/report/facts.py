@@ -56,14 +56,7 @@ def gather(job: Job, heard: Heard, watched: Watched, error: AfitrtError | None) 
             "done": heard.done and heard.done.as_json(),
             "error": error and {**_parts(error), "kept": error.kept, "exit_code": error.exit_code},
         },
-        "options": {
-            "schedule": _plain(asdict(job.schedule)),
-            "scenes": _plain(asdict(job.scenes)),
-            "model": _plain(asdict(job.model)),
-            "encode": _plain(asdict(job.encode)),
-            "start": _plain(job.start),
-            "end": _plain(job.end),
-        },
+        "options": _options(job, heard),
         "warnings": heard.warnings,
         "notes": heard.notes,
         "scenes": {
@@ -75,9 +68,18 @@ def gather(job: Job, heard: Heard, watched: Watched, error: AfitrtError | None) 
         },
         "differences": [round(each, 2) for each in watched.differences],
         "versions": _versions(),
-        "weights": _weights(job.model),
+        "weights": _weights(job.model) if heard.started else {},
         "stages": _stages(job.model, info) if heard.started and info else [],
     }
+
+
+def _options(job: Job, heard: Heard) -> dict[str, Any]:
+    """What was asked for; of the rest than scenes only where pictures were to be made."""
+    scenes = {"scenes": _plain(asdict(job.scenes))}
+    if heard.started is None:
+        return scenes
+    others = {"schedule": asdict(job.schedule), "model": asdict(job.model), "encode": asdict(job.encode)}
+    return scenes | {name: _plain(each) for name, each in (others | {"start": job.start, "end": job.end}).items()}
 
 
 def _parts(error: AfitrtError) -> dict[str, str]:

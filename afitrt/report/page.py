@@ -28,8 +28,8 @@ def page(facts: Mapping[str, Any], watched: Watched) -> str:
 
 def _head(facts: Mapping[str, Any]) -> str:
     done, error = facts["run"]["done"], facts["run"]["error"]
-    output = facts["output"]["path"] if facts["output"] else "nothing"
-    lines = [f"<h1>{escape(facts['source']['path'])} → {escape(output)}</h1>"]
+    output = f" → {facts['output']['path']}" if facts["output"] else ""
+    lines = [f"<h1>{escape(facts['source']['path'] + output)}</h1>"]
     if done:
         made = f"{done['frames']} frames in, {done['outputs']} pictures out at {_rate(done['rate'])} fps"
         made += " on average" if done["varies"] else ""
@@ -119,7 +119,7 @@ def _provenance(facts: Mapping[str, Any]) -> str:
     options = "".join(
         _row(f"{group} {name}", _text(value))
         for group in ("schedule", "scenes", "model", "encode")
-        for name, value in facts["options"][group].items()
+        for name, value in facts["options"].get(group, {}).items()
         if value not in (None, [])
     )
     weights = "".join(_row(name, digest) for name, digest in facts["weights"].items())
@@ -127,12 +127,12 @@ def _provenance(facts: Mapping[str, Any]) -> str:
         _row(f"{each['stage']} {each['width']}x{each['height']} {each['precision']}", each["sha256"])
         for each in facts["stages"]
     )
-    made = (
-        f"<h2>Weights and stages, by SHA-256</h2><table>{weights}{stages}</table>"
-        if weights or stages
-        else "<h2>Weights and stages</h2>" + _soft("None: this model has none of its own.")
-    )
-    return f"<h2>Versions</h2><table>{versions}</table>\n{made}\n<h2>Options</h2><table>{options}</table>"
+    parts = ["<h2>Versions</h2>", f"<table>{versions}</table>"]
+    if weights or stages:
+        parts += ["<h2>Weights and stages, by SHA-256</h2>", f"<table>{weights}{stages}</table>"]
+    elif facts["run"]["started"]:
+        parts += ["<h2>Weights and stages</h2>", _soft("None: this model has none of its own.")]
+    return "\n".join([*parts, "<h2>Options</h2>", f"<table>{options}</table>"])
 
 
 def _row(name: str, *values: str) -> str:
