@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from unittest import mock
 
@@ -18,7 +19,10 @@ from command import afitrt, process
 from video_helpers import drawn, pattern, payload
 
 from afitrt import segments
+from afitrt.options import Job, ModelOptions
+from afitrt.pipeline import Placing, placed
 from afitrt.segments import Store
+from afitrt.segments.job import Origin, options_of
 
 FLAGS = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast", "--segment-outputs", "24")
 
@@ -304,3 +308,35 @@ def test_a_store_takes_nothing_for_finished_that_is_not(film: Path, tmp_path: Pa
         assert store.finished(0) is None, wrong
     sidecar.write_text("{")
     assert store.finished(0) is None
+
+
+@pytest.mark.weights
+def test_a_network_renders_on_the_cpu_what_was_planned_for_it(weights_home: Path, tmp_path: Path) -> None:
+    clip = pattern(tmp_path / "in.mkv", seconds=0.2)
+    flags = ("--model", "rife", "--runtime", "onnx", *FLAGS[2:])
+    assert afitrt("interpolate", clip, tmp_path / "whole.mkv", *flags).code == 0
+    assert afitrt("plan", clip, "-o", tmp_path / "job.json", *flags).code == 0
+    ran = afitrt("render", tmp_path / "job.json", "--segment", "0", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out.splitlines()[-1])["device"] == "cpu"
+    assert afitrt("join", tmp_path / "job.json", tmp_path / "out.mkv").code == 0
+    assert payload(tmp_path / "out.mkv", 0) == payload(tmp_path / "whole.mkv", 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "planned", "here"),
+    [
+        (ModelOptions(), None, None, None),
+        (ModelOptions(device=3), None, 0, 0),
+        (ModelOptions(runtime="tensorrt-rtx", precision="fp16"), 2, 0, 2),
+    ],
+)
+def test_a_job_keeps_whether_a_gpu_works_and_a_machine_says_which(
+    model: ModelOptions, device: int | None, planned: int | None, here: int | None
+) -> None:
+    job = Job(Path("in.mkv"), model=model)
+    options = options_of(job, job.schedule, job.encode)
+    assert options["model"]["device"] == planned
+    recipe = segments.Recipe(Origin(Path("in.mkv"), 1, ""), options, {}, "", 24)
+    plan = segments.Plan(recipe, 0, segments.Times.of([Fraction(0), Fraction(1)]), (), (), "")
+    assert placed(plan, Placing(Path("segments"), device=device)).model.device == here

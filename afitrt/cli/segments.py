@@ -37,7 +37,9 @@ def render(
     folder: Folder = None,
     source: Source = None,
     threads: Annotated[str, typer.Option(help="CPU threads of the network.", show_default="all cores")] = "0",
-    device: Annotated[str, typer.Option(help="Which GPU, from 0.")] = "0",
+    device: Annotated[
+        str | None, typer.Option(help="Which GPU, from 0, of a job for GPUs.", show_default="the first one")
+    ] = None,
     allow_mixed: Annotated[
         bool, typer.Option("--allow-mixed", help="Go on with what another kind of machine has begun.")
     ] = False,
@@ -54,7 +56,7 @@ def render(
         plan = room.read(job)
         wanted = _wanted(segment, segments, len(plan.segments))
         cores = whole("--threads", threads, "a whole number from 0 (all cores)", "--threads 2")
-        gpu = whole("--device", device, "a whole number from 0", "--device 0")
+        gpu = None if device is None else whole("--device", device, "a whole number from 0", "--device 0")
         placing = Placing(_folder(job, folder), source, cores, gpu, allow_mixed)
         with pipeline.Rendering(plan, placing, report) as rendering:
             for number in wanted:

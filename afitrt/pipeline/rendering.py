@@ -34,19 +34,23 @@ from afitrt.segments import (
 
 @dataclass(frozen=True)
 class Placing:
-    """Where and by whom a job is rendered: nothing that decides its pictures. source: None for the job's own path."""
+    """Where and by whom a job is rendered: nothing that decides its pictures.
+
+    source: None for the job's own path. device: which GPU; None for the first, if the job is for GPUs.
+    """
 
     folder: Path
     source: Path | None = None
     threads: int = 0
-    device: int = 0
+    device: int | None = None
     allow_mixed: bool = False
 
 
 def placed(plan: Plan, placing: Placing, output: Path | None = None) -> Job:
     """The job of a plan, as this machine does it."""
     job = plan.recipe.job(output)
-    model = replace(job.model, threads=placing.threads, device=placing.device)
+    device = job.model.device if placing.device is None else placing.device
+    model = replace(job.model, threads=placing.threads, device=device)
     return replace(job, source=placing.source or job.source, model=model, allow_mixed=placing.allow_mixed)
 
 

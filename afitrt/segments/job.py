@@ -74,7 +74,7 @@ class Recipe:
 
 def options_of(job: Job, schedule: ScheduleOptions, encode: EncodeOptions) -> dict[str, Any]:
     """A job as JSON values, without what decides where and by whom it is done; schedule and encode are resolved."""
-    model = replace(job.model, threads=0, device=0)
+    model = replace(job.model, threads=0, device=None if job.model.on_cpu else 0)
     facts: dict[str, Any] = to_json(replace(job, schedule=schedule, encode=encode, model=model))
     return {name: fact for name, fact in facts.items() if name not in ELSEWHERE}
 
