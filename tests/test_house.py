@@ -44,6 +44,7 @@ TABLE: dict[str, set[str]] = {
     "api": {"events", "options", "pipeline"},
     "preview": BASE | {"events", "pipeline", "task", "video"},
     "report": BASE | {"artefacts", "events", "models", "runtimes", "scenes", "video", "weights"},
+    "farm": {"errors"},
     "doctor": BASE | {"artefacts", "runtimes", "video", "weights"},
 }
 HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "av", "tensorrt", "ffmpeg", "numpy")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from afitrt import __version__
-from afitrt.cli import between, compare, doctor, engines, inspect, interpolate, models, preview, segments, weights
+from afitrt.cli import between, compare, doctor, engines, farm, inspect, interpolate, models, preview, segments, weights
 from afitrt.cli.deadline import ending_in_time
 from afitrt.errors import AfitrtError, Terminated, stopped
 
@@ -41,6 +41,7 @@ app.command("build-engine")(engines.build_engine)
 app.command("doctor")(doctor.doctor)
 app.add_typer(weights.app, name="weights")
 app.add_typer(engines.app, name="engines")
+app.add_typer(farm.app, name="farm")
 
 
 def _version(wanted: bool) -> None:

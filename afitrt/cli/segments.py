@@ -14,7 +14,7 @@ from afitrt.cli.jobs import numbers
 from afitrt.errors import UsageError
 
 if TYPE_CHECKING:
-    pass
+    from afitrt.segments import Plan
 
 JobFile = Annotated[
     Path, typer.Argument(metavar="JOB.json", help="As `afitrt plan IN -o` writes it.", show_default=False)
@@ -24,6 +24,10 @@ Folder = Annotated[
 ]
 Source = Annotated[
     Path | None, typer.Option("--source", help="The source, where its path here differs from the job's.")
+]
+PathMaps = Annotated[
+    list[str] | None,
+    typer.Option("--path-map", metavar="FROM=TO", help="Where the job's folder FROM lies here; may be repeated."),
 ]
 STDIN = "-"
 
@@ -36,6 +40,7 @@ def render(
     ] = None,
     folder: Folder = None,
     source: Source = None,
+    path_map: PathMaps = None,
     threads: Annotated[str, typer.Option(help="CPU threads of the network.", show_default="all cores")] = "0",
     device: Annotated[
         str | None, typer.Option(help="Which GPU, from 0, of a job for GPUs.", show_default="the first one")
@@ -57,7 +62,7 @@ def render(
         wanted = _wanted(segment, segments, len(plan.segments))
         cores = whole("--threads", threads, "a whole number from 0 (all cores)", "--threads 2")
         gpu = None if device is None else whole("--device", device, "a whole number from 0", "--device 0")
-        placing = Placing(_folder(job, folder), source, cores, gpu, allow_mixed)
+        placing = Placing(folder_of(job, folder), source_of(plan, source, path_map), cores, gpu, allow_mixed)
         with pipeline.Rendering(plan, placing, report) as rendering:
             for number in wanted:
                 rendering.render(number)
@@ -71,6 +76,7 @@ def join(
     ] = False,
     folder: Folder = None,
     source: Source = None,
+    path_map: PathMaps = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
 ) -> None:
     """Join the finished segments of a job, every one checked, and add the source's other tracks."""
@@ -78,15 +84,24 @@ def join(
     from afitrt import segments as room
     from afitrt.cli.console import Reporter, stdout
 
-    placing = pipeline.Placing(_folder(job, folder), source)
+    plan = room.read(job)
+    placing = pipeline.Placing(folder_of(job, folder), source_of(plan, source, path_map))
     count = pipeline.join(
-        room.read(job), placing, output, Reporter(str(job)), name=str(job), partial=partial, overwrite=overwrite
+        plan, placing, output, Reporter(str(job)), name=str(job), partial=partial, overwrite=overwrite
     )
     stdout.print(f"{output}: {count} pictures", markup=False)
 
 
-def _folder(job: Path, folder: Path | None) -> Path:
+def folder_of(job: Path, folder: Path | None) -> Path:
+    """Where the segments of a job file are kept."""
     return folder or job.with_suffix(".segments")
+
+
+def source_of(plan: Plan, source: Path | None, path_map: list[str] | None) -> Path:
+    """Where the source of a job lies here. Raises UsageError for what maps nothing."""
+    from afitrt.farm import PathMap
+
+    return source or PathMap.parse(path_map or [])(plan.recipe.source.path)
 
 
 def _wanted(segment: str | None, segments: str | None, count: int) -> Iterator[int] | list[int]:
