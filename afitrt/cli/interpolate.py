@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,7 +82,7 @@ def _check_report(report: Path, out_dir: Path | None, overwrite: bool) -> None:
     reporting.check(report, overwrite)
 
 
-def _crew(workers: str | None, devices: str | None, job: Job, report: Path | None) -> list[int]:
+def _crew(workers: str | None, devices: str | None, job: Job, report: Path | None) -> Sequence[int | None]:
     """The device of each process; none where this one does the work. Raises UsageError."""
     if workers is None and devices is None:
         return []
@@ -100,10 +101,10 @@ def _crew(workers: str | None, devices: str | None, job: Job, report: Path | Non
     if count < 1 or not on_cpu:
         expected = "a whole number from 1" if on_cpu else "--devices for GPUs"
         raise UsageError(f"--workers {workers}", expected, "--workers 2" if on_cpu else "--devices 0")
-    return [0] * count
+    return [None] * count
 
 
-def _run(job: Job, tell: Reporter, *, page: Path | None, crew: list[int]) -> None:
+def _run(job: Job, tell: Reporter, *, page: Path | None, crew: Sequence[int | None]) -> None:
     from afitrt import pipeline
     from afitrt.cli import reporting
 

@@ -21,8 +21,8 @@ from afitrt.pipeline.segmented import work_folder
 from afitrt.segments import Plan, Recipe, Store
 
 
-def interpolate_apart(job: Job, tell: Tell, devices: Sequence[int], threads: int) -> Done:
-    """As `interpolate`, by one process for each device. threads: of each, on a CPU.
+def interpolate_apart(job: Job, tell: Tell, devices: Sequence[int | None], threads: int) -> Done:
+    """As `interpolate`, by one process for each device. devices: GPUs, or None for the CPU. threads: of each, on a CPU.
 
     Reads the source twice: once to plan, once to render. A plan and segments that an earlier run left are used.
     Raises UsageError for pipes and pictures, which are made in one go.
@@ -36,7 +36,7 @@ def interpolate_apart(job: Job, tell: Tell, devices: Sequence[int], threads: int
 
 
 class _Apart:
-    def __init__(self, prepared: Prepared, tell: Tell, devices: Sequence[int], threads: int) -> None:
+    def __init__(self, prepared: Prepared, tell: Tell, devices: Sequence[int | None], threads: int) -> None:
         self._prepared, self._task, self._tell = prepared, prepared.task, tell
         self._devices, self._threads = devices, threads
         self._began = time.monotonic()

@@ -171,7 +171,9 @@ class Pool:
     def _started(self, place: int, words: IO[str]) -> subprocess.Popen[str]:
         placing = self._placings[place]
         command = [sys.executable, "-m", "afitrt", "render", str(self._job), "--segments", "-", "--json"]
-        command += ["--folder", str(placing.folder), "--threads", str(placing.threads), "--device", str(placing.device)]
+        command += ["--folder", str(placing.folder), "--threads", str(placing.threads)]
+        if placing.device is not None:
+            command += ["--device", str(placing.device)]
         if placing.source is not None:
             command += ["--source", str(placing.source)]
         if placing.allow_mixed:
