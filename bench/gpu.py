@@ -256,7 +256,7 @@ def counted(report: Path) -> Row:
 
 def likeness(options: ModelOptions, names: list[str]) -> list[Row]:
     """PSNR of a drawn pair's middle against the published network in float32 torch on the CPU."""
-    from figures import psnr
+    from measuring import psnr
     from sides import SeedsWay
 
     found = []
