@@ -97,13 +97,16 @@ class InterruptedRunError(AfitrtError):
 
 
 class Terminated(BaseException):
-    """SIGTERM, raised wherever the main thread is: no `except Exception` takes it for a failure of what was called."""
+    """SIGTERM or SIGHUP (a closed terminal), which its text names, raised wherever the main thread is.
+
+    No `except Exception` takes it for a failure of what was called.
+    """
 
 
 def stopped(failure: BaseException) -> BaseException:
     """What a signal raised as an error of ours, anything else as it is."""
     if isinstance(failure, Terminated):
-        return RetryError("stopped by SIGTERM", "time to finish", "the same command again")
+        return RetryError(f"stopped by {failure}", "time to finish", "the same command again")
     if isinstance(failure, KeyboardInterrupt):
         return InterruptedRunError("interrupted (Ctrl-C)", "time to finish", "the same command again")
     return failure

@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from command import Ran, afitrt, command_line, process
 from video_helpers import drawn, ffmpeg, noise, packets, pattern
 
 from afitrt import artefacts, build, estimate
-from afitrt.video import probe
+from afitrt.video import probe, space
 
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
 
@@ -256,6 +257,47 @@ def test_a_closed_pipe_ends_with_a_sentence(tmp_path: Path) -> None:
     refused(Ran(running.wait(timeout=60), "", running.stderr.read()), 4, "stdout was closed")
     running.stderr.close()
     assert listing(tmp_path) <= {"in.mkv", "out.partial.mkv"}
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_leaves_a_playable_part(tmp_path: Path) -> None:
+    source = pattern(tmp_path / "in.mkv", seconds=120, size="320x240")
+    ours, theirs = os.openpty()
+    taking = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    shown = [sys.executable, "-c", taking, *command_line("interpolate", source, tmp_path / "out.mkv", *FAST)]
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    running = subprocess.Popen(shown, **streams, env={**os.environ, "TERM": "xterm"}, start_new_session=True)
+    os.close(theirs)
+    said = b""
+    while b"fps" not in said:
+        said += os.read(ours, 4096)
+    time.sleep(0.5)
+    os.close(ours)
+    assert running.wait(timeout=60) == 75
+    partial = tmp_path / "out.partial.mkv"
+    assert listing(tmp_path) == {"in.mkv", partial.name}
+    assert len(packets(partial)[0]) == probe(partial).frames > 0
+
+
+def test_a_corrupt_packet_in_the_middle_costs_its_pictures_and_no_others(tmp_path: Path) -> None:
+    source = pattern(tmp_path / "in.mkv", "-c:v", "ffv1", "-g", "1", "-level", 3, "-slicecrc", 1, seconds=2)
+    hit, data = packets(source)[0][20], bytearray(source.read_bytes())
+    place = data.index(bytes(hit), hit.pos)
+    data[place + hit.size // 3 : place + hit.size // 2] = bytes(hit.size // 2 - hit.size // 3)
+    source.write_bytes(data)
+    ran = afitrt("interpolate", source, tmp_path / "out.mkv", *FAST, "--json")
+    done = next(json.loads(line) for line in ran.out.splitlines() if '"done"' in line)
+    refused(ran, 9, "in.mkv", "out.mkv")
+    assert 49 <= done["frames"] <= 50
+    assert len(packets(tmp_path / "out.mkv")[0]) == 2 * done["frames"]
+    assert listing(tmp_path) == {"in.mkv", "out.mkv"}
+
+
+def test_a_short_disk_is_warned_about_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = pattern(tmp_path / "in.mkv", seconds=0.2)
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    ran = afitrt("interpolate", source, tmp_path / "new" / "out.mkv", *FAST)
+    assert ran.code == 0 and "where 0.0 MB are free" in " ".join(ran.err.split()), ran.err
 
 
 @pytest.mark.weights

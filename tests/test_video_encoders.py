@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from video_helpers import facts, ffmpeg, noise, packets, pattern, payload
 from afitrt.errors import MissingToolError, UsageError
 from afitrt.frames import VideoInfo
 from afitrt.options import EncodeOptions
-from afitrt.video import Writer, choose_encoding, find, parse_arguments, try_encoder
+from afitrt.video import Writer, choose_encoding, find, parse_arguments, space_needed, try_encoder
 from afitrt.video.arguments import check_arguments
 from afitrt.video.colour import from_rgb, written_colour
 from afitrt.video.encoders import ENCODERS, FRIENDLY, encoder_arguments, encoder_name
@@ -100,6 +101,19 @@ def test_interleaved_chroma_holds_the_same_codes_as_planar(tmp_path: Path, pix_f
         ffmpeg(*shape, "-i", tmp_path / "in.rgb", "-vf", filters, "-f", "rawvideo", tmp_path / "out.yuv")
         made.append((tmp_path / "out.yuv").read_bytes())
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("codec", SOFTWARE)
+def test_the_room_that_a_job_takes_is_not_guessed_too_small(tmp_path: Path, codec: str) -> None:
+    info = facts(320, 240, "yuv420p")
+    encode = resolved(codec, info, preset=QUICK.get(codec))
+    if encode.crf is None:  # The rest of the bound depends on the film.
+        path = encoded(tmp_path / "o.mkv", codec, moving(10, 320, 240))
+        assert space_needed(replace(info, path=path), encode, 10) >= path.stat().st_size
+    finer = replace(encode, crf=None if encode.crf is None else encode.crf - 6)
+    less = space_needed(replace(info, piped=True), encode, 10)
+    assert space_needed(replace(info, piped=True), finer, 10) == pytest.approx(less * (1 if encode.crf is None else 2))
+    assert space_needed(replace(info, piped=True), encode, 20) == pytest.approx(2 * less, rel=0.01)
 
 
 # --encoder-args.

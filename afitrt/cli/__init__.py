@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated
 
@@ -12,7 +14,7 @@ import typer
 from afitrt import __version__
 from afitrt.cli import between, compare, doctor, engines, farm, inspect, interpolate, models, preview, segments, weights
 from afitrt.cli.deadline import ending_in_time
-from afitrt.errors import AfitrtError, Terminated, stopped
+from afitrt.errors import AfitrtError, RetryError, Terminated, stopped
 
 EPILOG = (
     "Exit codes: 0 done, 1 defect, 2 options, 3 source, 4 output, 5 missing tool, 6 artefact, 7 memory or disk, "
@@ -59,13 +61,19 @@ def root(
     """Smooth anime video by forward de-duplication on the GMFSS network."""
 
 
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    raise Terminated(signal.Signals(number).name)
+
+
+def _stopping() -> list[signal.Signals]:
+    """Signals that ask to end: those that this system has and nobody (nohup) has had ignored."""
+    known = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
+    return [each for each in known if each is not None and signal.getsignal(each) is not signal.SIG_IGN]
 
 
 def main() -> None:
     """Runs the command line and exits with a documented code."""
-    before = signal.signal(signal.SIGTERM, _terminated)
+    before = {each: signal.signal(each, _terminated) for each in _stopping()}
     try:
         with ending_in_time():
             app()
@@ -74,7 +82,13 @@ def main() -> None:
 
         error = stopped(failure)
         assert isinstance(error, AfitrtError)
-        print_error(error)
+        with suppress(OSError):  # The terminal may be gone.
+            print_error(error)
         sys.exit(error.exit_code)
+    except OSError as failure:  # Of a terminal that is gone, before its signal arrives.
+        if failure.errno != errno.EIO or sys.stderr.isatty():
+            raise
+        sys.exit(RetryError.exit_code)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -33,7 +33,7 @@ def prepare(job: Job, tell: Tell) -> Prepared:
         models.memory(job.model, info.width, info.height), task.schedule, frame_bytes=info.width * info.height * 6
     )
     estimate.check_memory(memory, f"{info.width}x{info.height} with {job.model.model}")
-    warnings = [*task.warnings, *notes, *models.advice(job.model, info.width, info.height)]
+    warnings = [*task.warnings, *notes, *_room(task, encode), *models.advice(job.model, info.width, info.height)]
     for warning in warnings:
         tell(Warned(warning))
     if video.doubtful(job.encode, encode):
@@ -46,6 +46,13 @@ def make(prepared: Prepared, tell: Tell) -> Interpolator:
     task = prepared.task
     dtype, live = video.picture_type(prepared.encode), estimate.live_on_device(task.schedule)
     return models.make(task.job.model, task.info.width, task.info.height, dtype, lambda text: tell(Note(text)), live)
+
+
+def _room(task: Task, encode: EncodeOptions) -> list[str]:
+    """A line where the disk is short; of a pipe nobody knows the length."""
+    if task.frames is None:
+        return []
+    return video.shortage(task.output.parent, video.space_needed(task.info, encode, task.outputs(task.frames)))
 
 
 def _tracks(info: VideoInfo, container: str, drop: tuple[str, ...]) -> list[str]:

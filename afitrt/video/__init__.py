@@ -25,6 +25,7 @@ from afitrt.video.probe import probe
 from afitrt.video.read import Reader
 from afitrt.video.seek import Entry, Index, entry, index_packets
 from afitrt.video.sources import open_reader, probe_source
+from afitrt.video.space import shortage, space_needed
 from afitrt.video.stamping import Stamps
 from afitrt.video.timeline import Normalised, normalise
 from afitrt.video.tracks import Track, choose_tracks, container_of, default_output, list_tracks, parse_drop
@@ -65,5 +66,7 @@ __all__ = [
     "picture_type",
     "probe",
     "probe_source",
+    "shortage",
+    "space_needed",
     "try_encoder",
 ]

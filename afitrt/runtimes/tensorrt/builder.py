@@ -101,7 +101,8 @@ def _signals_held(cancel: Callable[[], None]) -> Iterator[None]:
 
     before = {}
     if threading.current_thread() is threading.main_thread():
-        known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        stopping = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
+        known = {number: signal.getsignal(number) for number in stopping if number is not None}
         before = {number: handler for number, handler in known.items() if callable(handler)}
     try:
         for number in before:
