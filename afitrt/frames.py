@@ -77,7 +77,9 @@ class VideoInfo:
     mastering, content_light: HDR10's facts of the whole video. dynamic: names of metadata of single pictures.
     pictures: the files of a sequence of pictures, in order; a video has none. piped: it is a y4m stream on standard
     input, its header already taken; how long that is nobody knows, so its pts are empty. untimed: the file holds no
-    time stamps at all, so pts are counted at the rate that its codec names, or at a guess.
+    time stamps at all, so pts are counted at the rate that its codec names, or at a guess. interlaced: marked so.
+    scan: what a sample shows: "progressive", "interlaced" or "telecined". filters: ffmpeg's, through which the source
+    is read; the facts are those of what they give.
     """
 
     path: Path
@@ -104,6 +106,8 @@ class VideoInfo:
     pictures: tuple[Path, ...] = field(default=(), repr=False)
     piped: bool = False
     untimed: bool = False
+    scan: str = "progressive"
+    filters: str = ""
 
     @property
     def frames(self) -> int:

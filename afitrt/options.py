@@ -130,9 +130,9 @@ class Job:
     source: a video, a folder or pattern (%06d.png) of pictures, or `-` for y4m on standard input. output None names
     the file after the rate that it really has, in `folder` or beside the source; a pattern makes PNG files, `-` is y4m
     on standard output. rate: frames a second of pictures, which do not tell it. normalize: the constant rate to read
-    at. drop_tracks: numbers and kinds of tracks to leave out. hold: no network runs between frames that are equal.
-    segment_outputs: pictures of a segment, None for the default. allow_mixed: machines may differ from segment to
-    segment.
+    at. filters: ffmpeg's, in front of everything else. drop_tracks: numbers and kinds of tracks to leave out. hold: no
+    network runs between frames that are equal. segment_outputs: pictures of a segment, None for the default.
+    allow_mixed: machines may differ from segment to segment.
     """
 
     source: Path
@@ -145,6 +145,7 @@ class Job:
     end: Fraction | None = None
     rate: Fraction | None = None
     normalize: Fraction | None = None
+    filters: str = ""
     folder: Path | None = None
     drop_tracks: tuple[str, ...] = ()
     hold: bool = True

@@ -14,7 +14,7 @@ from afitrt.frames import VideoInfo
 from afitrt.options import Job, ScheduleOptions
 from afitrt.rates import rate_text
 from afitrt.scenes import check_cuts
-from afitrt.schedule import resolve_n_forward
+from afitrt.schedule import correction_cost, resolve_n_forward
 from afitrt.video.encoders import PNG
 from afitrt.video.hdr import dropped
 from afitrt.video.numbered import DEFAULT_NAME, numbered
@@ -23,7 +23,16 @@ from afitrt.video.stamping import Stamps
 from afitrt.video.timeline import normalise
 from afitrt.video.tracks import CONTAINERS, default_output
 
-COMBS = "the source is marked as interlaced: its combs will smear; deinterlace it first, as with ffmpeg -vf bwdif"
+CHEAP_PASSES = 6
+INTERLACED = (
+    "the source is interlaced, and its combs will smear: --deinterlace (bwdif) takes them out, --ivtc (fieldmatch, "
+    "decimate) where it was film"
+)
+TELECINED = (
+    "the source is film in 30 frames a second, two in five of them combed: --ivtc (fieldmatch, decimate) gives the "
+    "film's own frames back"
+)
+MARKED = "the source is marked as interlaced, yet a sample shows whole frames; if combs smear: --deinterlace"
 
 
 @dataclass(frozen=True)
@@ -107,13 +116,13 @@ def resolve(job: Job, info: VideoInfo) -> Task:
     warnings += _varying(job, timing)
     if info.untimed:
         warnings.append(f"the source has no time stamps: taken at {rate_text(info.rate)} fps; --rate gives another")
-    if info.interlaced:
-        warnings.append(COMBS)
+    warnings += _fields(info)
     warnings += dropped(info)
     first, last = _piped_span(job, timing) if info.piped else _span(job, info, timing)
     check_cuts(job.scenes.cuts or (), None if info.piped else timing.frames)
     rate = job.schedule.fps or timing.rate * (job.schedule.times or 1)
     schedule = replace(job.schedule, n_forward=resolve_n_forward(job.schedule.n_forward, timing.rate))
+    warnings += costs(schedule)
     label = f"{rate_text(rate)}fps" if timing.constant or job.schedule.fps else f"x{job.schedule.times}"
     output = _output(job, label)
     _check_output(job, output)
@@ -147,6 +156,21 @@ def _varying(job: Job, timing: VideoInfo) -> list[str]:
     if job.encode.codec == PNG or numbered(job.output):
         return [f"the rate varies, and pictures have no times: --normalize {usual} makes it constant"]
     return []
+
+
+def costs(schedule: ScheduleOptions) -> list[str]:
+    """A warning where correcting the edges of scenes takes long; n_forward is resolved."""
+    n = schedule.n_forward
+    if not schedule.correct or n <= CHEAP_PASSES:
+        return []
+    each = correction_cost(n)
+    return [f"with {n} passes each edge of a scene takes up to {each} inferences; --no-correct saves most of them"]
+
+
+def _fields(info: VideoInfo) -> list[str]:
+    if info.scan != "progressive":
+        return [TELECINED if info.scan == "telecined" else INTERLACED]
+    return [MARKED] if info.interlaced else []
 
 
 def _piped_span(job: Job, timing: VideoInfo) -> tuple[int, int | None]:

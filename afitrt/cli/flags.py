@@ -149,6 +149,28 @@ class ScheduleFlags:
 
 
 @dataclass(frozen=True)
+class FilterFlags:
+    """What ffmpeg does to the frames before anything else."""
+
+    deinterlace: Annotated[bool, typer.Option("--deinterlace", help="Undo interlacing first (bwdif).")] = False
+    ivtc: Annotated[
+        bool, typer.Option("--ivtc", help="Give telecined film its own frames back first (fieldmatch, decimate).")
+    ] = False
+    vf: Annotated[
+        str | None, typer.Option("--vf", help="Any other filters of ffmpeg first, as in --vf crop=1280:720.")
+    ] = None
+
+    def chain(self) -> str:
+        """One chain of ffmpeg's filters, "" for none. Raises UsageError."""
+        from afitrt.video.filters import DEINTERLACE, IVTC
+
+        if self.deinterlace and self.ivtc:
+            raise UsageError("both --deinterlace and --ivtc", "one of the two", "--ivtc, which does both where needed")
+        chosen = [DEINTERLACE] * self.deinterlace + [IVTC] * self.ivtc + ([self.vf] if self.vf else [])
+        return ",".join(chosen)
+
+
+@dataclass(frozen=True)
 class SceneFlags:
     """Where scenes begin."""
 

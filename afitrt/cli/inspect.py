@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afitrt.cli.flags import EncodeFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped, whole
+from afitrt.cli.flags import EncodeFlags, FilterFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped, whole
 from afitrt.cli.jobs import JobFlags
 from afitrt.errors import UsageError
 from afitrt.options import Job, SceneOptions, ScheduleOptions
@@ -35,6 +35,7 @@ def plan(
     scenes: SceneFlags,
     model: ModelFlags,
     encode: EncodeFlags,
+    filters: FilterFlags,
     options: JobFlags,
     frames: Annotated[str | None, typer.Option(help="Number of source frames, without a video.")] = None,
     output: Annotated[
@@ -49,11 +50,11 @@ def plan(
     if output is not None:
         if source is None:
             raise UsageError("-o without IN", "the video that the job is for", f"afitrt plan IN -o {output}")
-        _write_job(options.job(source, None, (schedule, scenes, model, encode), overwrite=True), output)
+        _write_job(options.job(source, None, (schedule, scenes, model, encode, filters), overwrite=True), output)
         return
     wanted, finding = schedule.options(), scenes.options()
     if source is not None:
-        source_rate, timeline = _watched(source, _given_rate(options.rate), finding)
+        source_rate, timeline = _watched(source, _given_rate(options.rate), filters.chain(), finding)
     else:
         source_rate, timeline = _imagined(frames, options.rate or "24000/1001", finding.cuts or ())
     wanted = replace(wanted, n_forward=room.resolve_n_forward(wanted.n_forward, source_rate))
@@ -81,6 +82,7 @@ def scenes(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video.", show_default=False)],
     *,
     scenes: SceneFlags,
+    filters: FilterFlags,
     rate: Annotated[str | None, typer.Option(help="Frames for each second, where IN is pictures.")] = None,
     output: Annotated[Path | None, typer.Option("-o", help="Write the cuts to this file.")] = None,
     report: Annotated[
@@ -98,8 +100,8 @@ def scenes(
     if report is not None:
         reporting.check(report, overwrite=True)
     # A job for its options alone: nothing is written, but standard input must have a name for its output.
-    job = Job(source, source, scenes=scenes.options(), rate=_given_rate(rate))
-    info = video.probe_source(source, job.rate)
+    job = Job(source, source, scenes=scenes.options(), rate=_given_rate(rate), filters=filters.chain())
+    info = video.probe_source(source, job.rate, job.filters)
     with reporting.seen(job, report) as watch:
         verdicts = list(_verdicts(info, job.scenes, watch))
     cuts = [verdict.index for verdict in verdicts if verdict.cut]
@@ -138,11 +140,13 @@ def _given_rate(text: str | None) -> Fraction | None:
     return None if text is None else parse_rate(text, "--rate")
 
 
-def _watched(source: Path, rate: Fraction | None, options: SceneOptions) -> tuple[Fraction, list[Frame | End]]:
+def _watched(
+    source: Path, rate: Fraction | None, filters: str, options: SceneOptions
+) -> tuple[Fraction, list[Frame | End]]:
     from afitrt import video
     from afitrt.schedule import End, Frame
 
-    info = video.probe_source(source, rate)
+    info = video.probe_source(source, rate, filters)
     cuts = [verdict.cut for verdict in _verdicts(info, options)]
     timeline: list[Frame | End] = [Frame(info.elapsed(index), cut) for index, cut in enumerate(cuts)]
     return info.rate, [*timeline, End(info.elapsed(len(cuts)))]
@@ -166,7 +170,8 @@ def _imagined(frames: str | None, rate: str, cuts: tuple[int, ...]) -> tuple[Fra
 
 def _print_plan(timeline: list[Frame | End], options: ScheduleOptions) -> None:
     from afitrt import schedule as room
-    from afitrt.cli.console import stdout
+    from afitrt.cli.console import stderr, stdout
+    from afitrt.task import costs
 
     summary = room.summarise(room.plan(timeline, options))
     scenes = sum(1 for index, item in enumerate(timeline) if isinstance(item, room.Frame) and (item.cut or not index))
@@ -176,3 +181,7 @@ def _print_plan(timeline: list[Frame | End], options: ScheduleOptions) -> None:
     stdout.print(f"outputs: {summary.outputs}")
     stdout.print(f"matchings: {summary.matchings}")
     stdout.print(f"inferences: {summary.inferences}")
+    if options.correct and options.n_forward > 1:
+        stdout.print(f"correcting an edge: {room.correction_cost(options.n_forward)} inferences before any are shared")
+    for warning in costs(options):
+        stderr.print(f"warning: {warning}", markup=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afitrt.cli.flags import EncodeFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped, whole
+from afitrt.cli.flags import EncodeFlags, FilterFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped, whole
 from afitrt.cli.jobs import JobFlags, numbers
 from afitrt.errors import OutputError, UsageError
 from afitrt.options import Job
@@ -31,6 +31,7 @@ def interpolate(
     *,
     schedule: ScheduleFlags,
     scenes: SceneFlags,
+    filters: FilterFlags,
     model: ModelFlags,
     encode: EncodeFlags,
     options: JobFlags,
@@ -57,7 +58,7 @@ def interpolate(
 
     show: Show = partial(Reporter, quiet=quiet, verbose=verbose, as_json=as_json)
     with show(None):
-        groups = (schedule, scenes, model, encode)
+        groups = (schedule, scenes, model, encode, filters)
         jobs = [
             options.job(source, output, groups, folder=out_dir, overwrite=overwrite, allow_mixed=allow_mixed)
             for source, output in _places(places, out_dir)
@@ -168,7 +169,7 @@ def _describe(job: Job, report: Reporter, *, as_json: bool) -> None:
     from afitrt.cli.console import print_json, stdout
     from afitrt.task import resolve
 
-    info = video.probe_source(job.source, job.rate)
+    info = video.probe_source(job.source, job.rate, job.filters)
     task = resolve(job, info)
     container = video.container_of(task.output)
     encode, notes = video.choose_encoding(info, job.encode, container, video.find().encoders)

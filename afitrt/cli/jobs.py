@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from afitrt.cli.flags import EncodeFlags, ModelFlags, SceneFlags, ScheduleFlags, clock_time, whole
+from afitrt.cli.flags import EncodeFlags, FilterFlags, ModelFlags, SceneFlags, ScheduleFlags, clock_time, whole
 from afitrt.errors import UsageError
 from afitrt.options import HOLDS, Job, one_of
 
@@ -38,7 +38,7 @@ class JobFlags:
         self,
         source: Path,
         output: Path | None,
-        groups: tuple[ScheduleFlags, SceneFlags, ModelFlags, EncodeFlags],
+        groups: tuple[ScheduleFlags, SceneFlags, ModelFlags, EncodeFlags, FilterFlags],
         *,
         folder: Path | None = None,
         overwrite: bool = False,
@@ -49,7 +49,7 @@ class JobFlags:
         from afitrt.video import parse_drop
 
         one_of("--hold", self.hold, HOLDS)
-        schedule, scenes, model, encode = groups
+        schedule, scenes, model, encode, filters = groups
         return Job(
             source=source,
             output=output,
@@ -61,6 +61,7 @@ class JobFlags:
             end=clock_time("--end", self.end),
             rate=None if self.rate is None else parse_rate(self.rate, "--rate"),
             normalize=None if self.normalize is None else parse_rate(self.normalize, "--normalize"),
+            filters=filters.chain(),
             folder=folder,
             hold=self.hold == HOLDS[0],
             drop_tracks=() if self.drop_tracks is None else parse_drop(self.drop_tracks),

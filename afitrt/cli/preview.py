@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from afitrt.cli.flags import EncodeFlags, ModelFlags, SceneFlags, ScheduleFlags, clock_time, grouped
+from afitrt.cli.flags import EncodeFlags, FilterFlags, ModelFlags, SceneFlags, ScheduleFlags, clock_time, grouped
 from afitrt.errors import UsageError
 from afitrt.options import Job, ScheduleOptions
 
@@ -26,6 +26,7 @@ def preview(
     *,
     schedule: ScheduleFlags,
     scenes: SceneFlags,
+    filters: FilterFlags,
     model: ModelFlags,
     encode: EncodeFlags,
     at: Annotated[str, typer.Option("--at", help="First moment to show: seconds or HH:MM:SS.mmm.")] = "0",
@@ -54,6 +55,7 @@ def preview(
         start=begins,
         end=begins + length,
         rate=None if rate is None else parse_rate(rate, "--rate"),
+        filters=filters.chain(),
         overwrite=overwrite,
     )
     job = room.checked(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from afitrt import estimate, models, video
@@ -24,7 +25,10 @@ class Prepared:
 
 def prepare(job: Job, tell: Tell) -> Prepared:
     """Probes, resolves and checks; `tell` hears the warnings."""
-    info = video.probe_source(job.source, job.rate)
+    began = time.monotonic()
+    info = video.probe_source(job.source, job.rate, job.filters)
+    if job.filters:
+        tell(Note(f"filters run once to learn what they give: {info.frames} frames, {time.monotonic() - began:.1f} s"))
     task = resolve(job, info)
     container = video.container_of(task.output)
     encode, notes = video.choose_encoding(info, job.encode, container, video.find().encoders)

@@ -134,6 +134,7 @@ class Rendering:
     def _encode(self, rendered: Iterable[Rendered], piece: PieceWriter, segment: Segment) -> None:
         encoder = Encoder(piece)
         try:
+            encoder.start()
             for each in rendered:
                 encoder.put(each.pixels)
                 self._tell(Progress(segment.frames[1] - segment.frames[0], encoder.count, 0))

@@ -122,6 +122,7 @@ class Run:
     def _encoded(self, decoded: Iterable[Decoded | End], output: Output) -> int:
         encoder = Encoder(output.writer)
         try:
+            encoder.start()
             for rendered in self._renderer.render(self._watched(decoded, output), self._task.schedule, output.part):
                 encoder.put(rendered.pixels)
                 self._interpolated += rendered.interpolated

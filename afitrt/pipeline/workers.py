@@ -120,6 +120,11 @@ class Encoder:
         self._failure: BaseException | None = None
         self._finishing = 0.0
         self._worker = Worker("encoder", self._write, self._fail)
+        self._started = False
+
+    def start(self) -> None:
+        """Begins; may be interrupted by a signal, and `finish` is to be called even then."""
+        self._started = True
         self._worker.start()
 
     def put(self, pixels: Pixels) -> None:
@@ -142,7 +147,8 @@ class Encoder:
         """Waits until everything handed over is written; raises what went wrong on the way."""
         began = time.monotonic()
         self._channel.finish()
-        self._worker.wait()
+        if self._started:
+            self._worker.wait()
         self._finishing = time.monotonic() - began
         if self._failure is not None:
             raise self._failure

@@ -134,7 +134,8 @@ def _promised(info: VideoInfo, first: int, end: int | None, rate: Fraction | Non
 
 def _output(info: VideoInfo, span: tuple[int, int | None] | None, rate: Fraction | None, seek: Entry | None) -> Any:
     """The ffmpeg-python node that writes raw pictures to stdout."""
-    filters = [] if rate is None else ["setpts=PTS-STARTPTS", f"fps=fps={rate}"]
+    filters = [info.filters] if info.filters else []
+    filters += [] if rate is None else ["setpts=PTS-STARTPTS", f"fps=fps={rate}"]
     if span is not None and seek is not None:
         filters.append(f"trim=start_pts={seek.pts}")
         filters += [] if span[1] is None else [f"trim=end_frame={span[1] - span[0]}"]
@@ -154,7 +155,8 @@ def _input(info: VideoInfo, seek: Entry | None) -> Any:
     import ffmpeg
 
     if not info.piped:
-        place: dict[str, object] = {}
+        # Filters may look at times, so these are the ones at which their frames were counted.
+        place: dict[str, object] = {"copyts": None} if info.filters else {}
         if seek is not None:
             microseconds = seek.seconds.numerator * 1_000_000 // seek.seconds.denominator
             place = {"ss": f"{microseconds}us", "seek_timestamp": 1, "noaccurate_seek": None, "copyts": None}

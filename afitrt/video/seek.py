@@ -48,7 +48,9 @@ def index_packets(info: VideoInfo) -> Index:
             stream = container.streams[info.stream]
             names = set(container.format.name.split(","))
             # A finer time base means stamps that were made up, see `timeline`.
-            exact = bool(names & SEEKABLE) and stream.time_base == info.time_base and not info.damage
+            exact = (
+                bool(names & SEEKABLE) and stream.time_base == info.time_base and not info.damage and not info.filters
+            )
             for packet in container.demux(stream):
                 if not packet.size:
                     continue

@@ -10,6 +10,7 @@ import numpy as np
 
 from afitrt.errors import UsageError
 from afitrt.frames import VideoInfo
+from afitrt.video.filters import filtered, scan
 from afitrt.video.numbered import numbered
 from afitrt.video.pictures import PictureReader, probe_pictures
 from afitrt.video.pipes import STDIO, probe_pipe
@@ -18,25 +19,31 @@ from afitrt.video.read import Reader
 from afitrt.video.seek import Entry
 
 
-def probe_source(path: Path, rate: Fraction | None = None) -> VideoInfo:
+def probe_source(path: Path, rate: Fraction | None = None, filters: str = "") -> VideoInfo:
     """The facts of a file, of a folder or pattern (%06d.png) of pictures, or of y4m on standard input (`-`).
 
-    rate: of pictures and of raw streams, which do not tell it. Raises InputError, and UsageError where a rate is
-    missing or not wanted.
+    rate: of pictures and of raw streams, which do not tell it. filters: ffmpeg's, in front of everything else; then the
+    facts are those of what they give, learnt by running them once over the whole file. Raises InputError, and
+    UsageError where a rate is missing or not wanted, or filters cannot be used.
     """
+    if filters and (path == STDIO or path.is_dir() or numbered(path)):
+        what = "what comes from standard input" if path == STDIO else f"{path}, which is pictures"
+        raise UsageError(f"filters for {what}", "a video file", f"ffmpeg -i IN -vf {filters} in front of afitrt")
     if path == STDIO:
         return probe_pipe(rate)
     if path.is_dir() or numbered(path):
         return probe_pictures(path, rate)
     info = probe(path)
+    if filters:
+        info = filtered(info, filters)
     if rate is not None and info.untimed:
         frames = np.arange(info.frames, dtype=np.int64)
-        return replace(info, rate=rate, time_base=1 / rate, pts=frames, end=info.frames, constant=True, untimed=False)
-    if rate is not None:
+        info = replace(info, rate=rate, time_base=1 / rate, pts=frames, end=info.frames, constant=True, untimed=False)
+    elif rate is not None:
         raise UsageError(
             f"--rate {rate} for {path}, which tells its own", "pictures", f"leave it out, or --normalize {rate}"
         )
-    return info
+    return replace(info, scan=scan(info))
 
 
 def open_reader(
