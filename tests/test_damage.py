@@ -164,3 +164,19 @@ def test_every_command_that_reads_a_damaged_film_says_so(clips: dict[str, bytes]
         ran = afitrt(*command)
         assert ran.code == code, ran.err
         assert told in ran.err and "prematurely" in ran.err and " @ 0x" not in ran.err
+
+
+def test_sound_of_which_nothing_decodes_does_not_cost_the_film(clips: dict[str, bytes], tmp_path: Path) -> None:
+    data = bytearray(clips["ts"])
+    for start in range(0, len(data), 188):
+        pid, begins = int.from_bytes(data[start + 1 : start + 3], "big") & 0x1FFF, data[start + 1] & 0x40
+        if pid == 0x101:
+            stuffing = 1 + data[start + 4] if data[start + 3] & 0x20 else 0
+            payload = start + 4 + stuffing + (14 if begins else 0)
+            data[payload : start + 188] = bytes(max(0, start + 188 - payload))
+    source, out = tmp_path / "in.ts", tmp_path / "out.mkv"
+    source.write_bytes(data)
+    ran = afitrt("interpolate", source, out, *FAST)
+    assert ran.code == 0, ran.err
+    assert "track 1 (audio unknown) is left out" in ran.err
+    assert count_packets(out) == 24 and sorted(each.name for each in tmp_path.iterdir()) == ["in.ts", "out.mkv"]

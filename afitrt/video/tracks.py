@@ -36,7 +36,8 @@ DISCARD_ALL = 48  # AVDISCARD_ALL, which ffmpeg's MP4 reader puts on the track o
 class Track:
     """One stream of the source. kind: one of KINDS; "chapters" is the text track in which MP4 keeps their names.
 
-    dispositions: ffmpeg's flags joined by "+", "0" for none. codec: its plain name, "unknown" where ffmpeg has none.
+    dispositions: ffmpeg's flags joined by "+", "0" for none. codec: its plain name, "unknown" where ffmpeg has none
+    and where sound is too damaged to tell its sample rate, without which no container takes it.
     convert: the encoder that makes it fit the container, "" for a plain copy.
     """
 
@@ -106,10 +107,11 @@ def _track(stream: Any) -> Track:
     if kind == "data" and getattr(stream, "discard", None) == DISCARD_ALL:
         kind = "chapters"
     context = getattr(stream, "codec_context", None)
+    codec = context.codec if context is not None and (kind != "audio" or context.sample_rate > 0) else None
     return Track(
         index=stream.index,
         kind=kind if kind in KINDS else "data",
-        codec=str(context.codec.canonical_name) if context is not None and context.codec is not None else "unknown",
+        codec=str(codec.canonical_name) if codec is not None else "unknown",
         dispositions="+".join(str(flag.name) for flag in flags) or "0",
         language=stream.metadata.get("language", ""),
         tags=frozenset(stream.metadata),
