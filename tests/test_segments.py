@@ -340,3 +340,36 @@ def test_a_job_keeps_whether_a_gpu_works_and_a_machine_says_which(
     recipe = segments.Recipe(Origin(Path("in.mkv"), 1, ""), options, {}, "", 24)
     plan = segments.Plan(recipe, 0, segments.Times.of([Fraction(0), Fraction(1)]), (), (), "")
     assert placed(plan, Placing(Path("segments"), device=device)).model.device == here
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+@pytest.mark.usefixtures("weights_home")
+def test_gmfss_in_pieces_on_one_thread_and_killed_on_two(tmp_path: Path) -> None:
+    frames = []
+    for k in range(7):
+        frame = np.full((256, 256, 3), 90, np.uint8)
+        frame[60 + 6 * k : 140 + 6 * k, 20 + 20 * k : 90 + 20 * k] = (200, 40 + 20 * k, 30)
+        frames.append(frame)
+    source = drawn(tmp_path / "in.mkv", frames)
+    flags = ("--codec", "libx264", "--preset", "ultrafast", "--segment-outputs", "5", "-n", "2")
+    job, out = tmp_path / "job.json", tmp_path / "pieces.mkv"
+    assert afitrt("plan", source, "-o", job, *flags).code == 0
+    assert len(segments.read(job).segments) == 3
+    for number in (2, 0, 1):
+        ran = afitrt("render", job, "--segment", number, "--threads", "1", "-q")
+        assert ran.code == 0, ran.err
+    assert afitrt("join", job, out).code == 0
+    killed = tmp_path / "killed.mkv"
+    running = process("interpolate", source, killed, *flags, "--json", "--threads", "2")
+    assert running.stdout is not None
+    assert any(json.loads(line)["event"] == "segment" for line in running.stdout)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    ran = afitrt("interpolate", source, killed, *flags, "--json", "--threads", "2")
+    assert ran.code == 0, ran.err
+    start = next(line for line in map(json.loads, ran.out.splitlines()) if line["event"] == "start")
+    assert start["finished"] >= 5
+    assert killed.read_bytes() == out.read_bytes()
+    sidecars = [json.loads(path.read_text()) for path in sorted((tmp_path / "job.segments").glob("segment-*.json"))]
+    assert [len(each["pictures"]) for each in sidecars] == [5, 5, 4]

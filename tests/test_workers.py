@@ -124,7 +124,8 @@ def test_work_is_handed_out_once_and_comes_back() -> None:
     [
         (("--workers", "0"), "whole number from 1"),
         (("--workers", "two"), "whole number from 1"),
-        (("--devices", "0,1", "--runtime", "onnx"), "runtime for GPUs"),
+        (("--devices", "0;1"), "numbers from 0"),
+        (("--workers", "2", "--device", "0"), "--devices for GPUs"),
         (("--workers", "2", "--devices", "0"), "one of the two"),
         (("--workers", "2", "--report", "r.html"), "--report"),
         (("--segment-outputs", "0"), "whole number from 1"),

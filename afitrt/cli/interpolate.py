@@ -84,24 +84,20 @@ def _check_report(report: Path, out_dir: Path | None, overwrite: bool) -> None:
 
 
 def _crew(workers: str | None, devices: str | None, job: Job, report: Path | None) -> Sequence[int | None]:
-    """The device of each process; none where this one does the work. Raises UsageError."""
+    """The GPU of each process, None for the CPU; no process where this one does the work. Raises UsageError."""
     if workers is None and devices is None:
         return []
     if workers is not None and devices is not None:
-        raise UsageError(
-            "both --workers and --devices", "one of the two", "--devices 0,1 for GPUs, --workers 2 for a CPU"
-        )
+        raise UsageError("both --workers and --devices", "one of the two", "--devices 0,1, or --workers 2")
     if report is not None:
         raise UsageError("--report with several workers", "one of the two", "leave --report out")
-    on_cpu = job.model.runtime == "onnx"
     if devices is not None:
-        if on_cpu:
-            raise UsageError(f"--devices {devices} with --runtime onnx", "a runtime for GPUs", "--workers 2")
-        return numbers("--devices", devices)
+        return [*numbers("--devices", devices)]
     count = whole("--workers", workers or "", "a whole number from 1", "--workers 2")
-    if count < 1 or not on_cpu:
-        expected = "a whole number from 1" if on_cpu else "--devices for GPUs"
-        raise UsageError(f"--workers {workers}", expected, "--workers 2" if on_cpu else "--devices 0")
+    if not job.model.on_cpu:
+        raise UsageError(f"--workers {workers} on a GPU", "--devices for GPUs", "--devices 0, or --runtime onnx")
+    if count < 1:
+        raise UsageError(f"--workers {workers}", "a whole number from 1", "--workers 2")
     return [None] * count
 
 

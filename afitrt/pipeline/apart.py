@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def interpolate_apart(job: Job, tell: Tell, devices: Sequence[int | None], threa
     """
     if job.source.name == "-":
         raise UsageError("several workers for a pipe", "a file, which can be read in several places", "one worker")
-    prepared = prepare(job, tell)
+    prepared = prepare(replace(job, model=replace(job.model, device=devices[0])), tell)
     if video.container_of(prepared.task.output) in (video.PNG, video.Y4M):
         raise UsageError("several workers for pictures or a pipe", "a video file as OUT", "one worker")
     return _Apart(prepared, tell, devices, threads).done()

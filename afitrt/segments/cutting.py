@@ -11,7 +11,7 @@ from afitrt.options import ModelOptions, ScheduleOptions
 from afitrt.schedule import Range
 
 MOST = 500
-LEAST = 48
+LEAST = 96
 SECONDS = 300
 
 # Seconds that one matching and one synthesis take for each million pixels, on two cores of an AMD EPYC (`make bench`).
@@ -20,7 +20,7 @@ UNIT_SECONDS = {"gmfss": 4.2, "rife": 1.0, "rife48": 1.0}
 
 
 def default_length(model: ModelOptions, info: VideoInfo, schedule: ScheduleOptions, ratio: float) -> int:
-    """Outputs that are about five minutes of work, at least 48 and at most 500. ratio: outputs for each frame.
+    """Outputs that are about five minutes of work, at least 96 and at most 500. ratio: outputs for each frame.
 
     Shorter ones would cost bytes, since each begins with a picture coded on its own.
     """

@@ -94,18 +94,18 @@ def fingerprint(options: ModelOptions, info: VideoInfo, say: Callable[[str], Non
 
     if not isinstance(models.find(options.model), models.StagedManifest):
         return Fingerprint(f"numpy {numpy.__version__}", instruction_sets(), {})
-    if options.runtime == "onnx":
+    runtime = options.runtime
+    if runtime == "onnx":
         import onnxruntime
 
+        runtime = f"onnxruntime {onnxruntime.__version__}"
+    if options.on_cpu:
         files = models.prepare(options, info.width, info.height, say)
-        name = f"onnxruntime {onnxruntime.__version__}"
-        if options.on_cpu:
-            return Fingerprint(name, instruction_sets(), _hashes(files))
-        found = present_gpu(options.gpu)
-        return Fingerprint(f"{name} cuda", f"{found.name} {found.target}", _hashes(files))
+        return Fingerprint(runtime, instruction_sets(), _hashes(files))
+
     gpu = present_gpu(options.gpu)
     files = models.prepare(options, info.width, info.height, say, (str(gpu.target),))
-    return Fingerprint(options.runtime, f"{gpu.name} {gpu.target}", _hashes(files))
+    return Fingerprint(runtime, f"{gpu.name} {gpu.target}", _hashes(files))
 
 
 def _hashes(files: Sequence[Path]) -> dict[str, str]:
