@@ -106,7 +106,8 @@ class Rendering:
     def _make(self, number: int, segment: Segment) -> None:
         task = self._prepared.task
         entry = None
-        if not task.normalised and not task.info.pictures and segment.frames[0] > 0:
+        # What a filter makes of a frame may hang on those before it.
+        if not (task.normalised or task.info.pictures or task.info.filters) and segment.frames[0] > 0:
             entry = video.entry(task.info, self._index, task.first + segment.frames[0])
         try:
             self._attempt(number, segment, entry)
