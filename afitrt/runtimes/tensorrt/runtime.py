@@ -130,7 +130,7 @@ class TensorRtRuntime:
                     self._scratch.append(arena.take(nbytes, self._compute))
                     work.lists[name] = self._scratch[-1].address
         # Weights and what TensorRT runs in are its own allocations; the driver alone can tell them.
-        self._others = self._free - self._device.free_memory() - arena.capacity
+        self._others = max(0, self._free - self._device.free_memory() - arena.capacity)
         self._planned = plan.total
         return plan
 
