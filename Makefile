@@ -21,7 +21,7 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 	@touch $@
 
 $(VENV)/export.stamp: $(VENV)/dev.stamp
-	$(PIP) --editable '.[export,tensorrt-rtx]'
+	$(PIP) --editable '.[export,docs,tensorrt-rtx]'
 	@touch $@
 
 demo: $(VENV)/run.stamp  ## smooth a real clip with the real network
@@ -47,7 +47,6 @@ graphs: $(VENV)/export.stamp  ## remake afitrt/graphs from export/ (torch)
 	$(BIN)/python -m afitrt_export
 
 figures: $(VENV)/export.stamp  ## remake the pictures of the docs (minutes)
-	$(PIP) --editable '.[docs]'
 	$(BIN)/python bench/smoothness.py
 	$(BIN)/python bench/strip.py
 	$(BIN)/python docs/figures.py
