@@ -19,9 +19,9 @@ import rife48_recipe as recipe
 import torch_files
 from command import afitrt
 from onnx import TensorProto, helper, numpy_helper
-from video_helpers import pattern
+from video_helpers import facts, pattern
 
-from afitrt import models, plugins, weights
+from afitrt import models, plugins, segments, weights
 from afitrt.build import STAGES, half_share, stage_model
 from afitrt.errors import MissingToolError, RenderError, UsageError
 from afitrt.frames import Geometry
@@ -208,8 +208,8 @@ def test_the_example_interpolates_from_file_to_file(installed: Path, tmp_path: P
     assert ran.returncode == 0, ran.stderr
     assert f"{out}: 10 frames in, 20 pictures out at 50 fps" in ran.stdout
     listed = json.loads(with_example(installed, "-m", "afitrt", "models", "--json").stdout)["models"]
-    (facts,) = [each for each in listed if each["name"] == "opticalflow"]
-    assert (facts["package"], facts["scales"], facts["problem"]) == ("afitrt-opticalflow 0.1.0", [1.0], "")
+    (told,) = [each for each in listed if each["name"] == "opticalflow"]
+    assert (told["package"], told["scales"], told["problem"]) == ("afitrt-opticalflow 0.1.0", [1.0], "")
 
 
 @pytest.mark.slow
@@ -359,6 +359,13 @@ def test_a_model_with_its_own_arithmetic_has_no_stages_to_build(site: Path) -> N
     package(site, "whole_package", PLAIN, good="GOOD")
     ran = afitrt("build-engine", "--model", "good", "--runtime", "onnx")
     assert ran.code == UsageError.exit_code and "--model good" in ran.err
+
+
+def test_another_version_of_a_package_is_another_arithmetic(site: Path) -> None:
+    package(site, "whole_package", PLAIN, good="GOOD")
+    made = segments.fingerprint(ModelOptions("good"), facts(), lambda _: None)
+    assert made.runtime == "whole_package 1.2"
+    assert segments.fingerprint(ModelOptions("blend"), facts(), lambda _: None).runtime == f"numpy {np.__version__}"
 
 
 def test_names_come_without_imports(site: Path) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from afitrt.build import GraphStage, TensorSpec
 from afitrt.errors import ArtefactError, UsageError
-from afitrt.models.finding import MANIFESTS, Model, available, find
+from afitrt.models.finding import MANIFESTS, Model, arithmetic, available, find
 from afitrt.models.guarding import Guarded
 from afitrt.models.manifest import Manifest, Request, StagedManifest
 from afitrt.models.protocol import Interpolator, Memory, OnDevice, Picture, StageClock
@@ -35,6 +35,7 @@ __all__ = [
     "StagedManifest",
     "TensorSpec",
     "advice",
+    "arithmetic",
     "available",
     "device_use",
     "explained",

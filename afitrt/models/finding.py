@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from afitrt import __version__, build, plugins
 from afitrt.errors import AfitrtError
 from afitrt.models.blend import BLEND
@@ -36,6 +38,11 @@ def _add_stages(manifest: StagedManifest) -> None:
     if manifest.of_picture not in ((), (build.PICTURE_STAGE,)):
         raise plugins.broken(manifest.name, f"the stage of a picture must be called {build.PICTURE_STAGE}")
     build.STAGES[manifest.name] = graphs
+
+
+def arithmetic(name: str) -> str:
+    """Whose arithmetic a model without stages is, with its version."""
+    return f"numpy {np.__version__}" if name in OUR_MODELS else plugins.package(name)
 
 
 @dataclass(frozen=True)

@@ -88,12 +88,10 @@ class Fingerprint:
 
 def fingerprint(options: ModelOptions, info: VideoInfo, say: Callable[[str], None]) -> Fingerprint:
     """Of this machine, for pictures of this size; makes stages that are missing."""
-    import numpy
-
     from afitrt.runtimes.choosing import present_gpu
 
     if not isinstance(models.find(options.model), models.StagedManifest):
-        return Fingerprint(f"numpy {numpy.__version__}", instruction_sets(), {})
+        return Fingerprint(models.arithmetic(options.model), instruction_sets(), {})
     runtime = options.runtime
     if runtime == "onnx":
         import onnxruntime
