@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 from openjd.model import StepParameterSpaceIterator, create_job, decode_job_template, preprocess_job_parameters
 
@@ -103,6 +103,8 @@ def spread(expression: str) -> list[int]:
 
 
 @given(some.text(some.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=300))
+@example("°\x85\u2028")
+@example("{{{Param.Source}}}\n")
 def test_a_film_may_have_any_name(name: str) -> None:
     made = job(film(source=Path("/films") / f"{name}.mkv"))
     assert made.parameters["Source"].value == f"/films/{name}.mkv"  # type: ignore[attr-defined]

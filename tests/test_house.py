@@ -44,7 +44,7 @@ TABLE: dict[str, set[str]] = {
     "api": {"events", "options", "pipeline"},
     "preview": BASE | {"events", "pipeline", "task", "video"},
     "report": BASE | {"artefacts", "events", "models", "runtimes", "scenes", "video", "weights"},
-    "farm": {"errors"},
+    "farm": BASE | {"events", "pipeline", "segments"},
     "doctor": BASE | {"artefacts", "runtimes", "video", "weights"},
 }
 HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "av", "tensorrt", "ffmpeg", "numpy")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afitrt.cli.flags import EncodeFlags, FilterFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped, whole
-from afitrt.cli.jobs import JobFlags, numbers
+from afitrt.cli.crews import CrewFlags
+from afitrt.cli.flags import EncodeFlags, FilterFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped
+from afitrt.cli.jobs import JobFlags
 from afitrt.errors import OutputError, UsageError
 from afitrt.options import Job
 
@@ -35,14 +35,13 @@ def interpolate(
     model: ModelFlags,
     encode: EncodeFlags,
     options: JobFlags,
+    crew: CrewFlags,
     out_dir: Annotated[
         Path | None, typer.Option("--out-dir", help="Take every argument as an input; write into this folder.")
     ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write a page about the run: cuts with both sides, where time went.")
     ] = None,
-    workers: Annotated[str | None, typer.Option(help="Render in this many processes on the CPU.")] = None,
-    devices: Annotated[str | None, typer.Option(help="Render on these GPUs, a process each: 0,1 or 0-3.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
     allow_mixed: Annotated[
         bool, typer.Option("--allow-mixed", help="Go on with what another kind of machine has begun.")
@@ -65,7 +64,7 @@ def interpolate(
         ]
         if report is not None:
             _check_report(report, out_dir, overwrite)
-        crew = _crew(workers, devices, jobs[0], report)
+        crew.check(jobs[0], report)
     _check_stdout(jobs[0], as_json=as_json, dry_run=dry_run)
     work: Work = partial(_describe, as_json=as_json) if dry_run else partial(_run, page=report, crew=crew)
     if out_dir is not None:
@@ -83,32 +82,14 @@ def _check_report(report: Path, out_dir: Path | None, overwrite: bool) -> None:
     reporting.check(report, overwrite)
 
 
-def _crew(workers: str | None, devices: str | None, job: Job, report: Path | None) -> Sequence[int | None]:
-    """The GPU of each process, None for the CPU; no process where this one does the work. Raises UsageError."""
-    if workers is None and devices is None:
-        return []
-    if workers is not None and devices is not None:
-        raise UsageError("both --workers and --devices", "one of the two", "--devices 0,1, or --workers 2")
-    if report is not None:
-        raise UsageError("--report with several workers", "one of the two", "leave --report out")
-    if devices is not None:
-        return [*numbers("--devices", devices)]
-    count = whole("--workers", workers or "", "a whole number from 1", "--workers 2")
-    if not job.model.on_cpu:
-        raise UsageError(f"--workers {workers} on a GPU", "--devices for GPUs", "--devices 0, or --runtime onnx")
-    if count < 1:
-        raise UsageError(f"--workers {workers}", "a whole number from 1", "--workers 2")
-    return [None] * count
-
-
-def _run(job: Job, tell: Reporter, *, page: Path | None, crew: Sequence[int | None]) -> None:
+def _run(job: Job, tell: Reporter, *, page: Path | None, crew: CrewFlags) -> None:
     from afitrt import pipeline
     from afitrt.cli import reporting
 
     try:
         if crew:
-            threads = job.model.threads or max(1, len(os.sched_getaffinity(0)) // len(crew))
-            pipeline.interpolate_apart(job, tell, crew, threads)
+            with crew.hired(job) as hands:
+                pipeline.interpolate_apart(job, tell, hands)
         elif page is None:
             pipeline.interpolate(job, tell)
         else:

@@ -7,6 +7,7 @@ used, so that every scheduler of that specification can take the template.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,14 @@ def text(template: dict[str, Any]) -> str:
     """A template as YAML."""
     import yaml
 
-    return str(yaml.safe_dump(template, sort_keys=False, allow_unicode=True, width=120))
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]
+        """Quotes what has line breaks of any kind, which in plain text would be read back as others."""
+
+    def written(dumper: Any, value: str) -> Any:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if value.isprintable() else '"')
+
+    Dumper.add_representer(str, written)
+    return str(yaml.dump(template, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 def wanted(film: Film) -> dict[str, Path]:
@@ -119,5 +127,5 @@ def _run(command: str, arguments: list[str]) -> dict[str, Any]:
 
 def _name(stem: str) -> str:
     """A job's name: no format string, no control characters, not too long."""
-    plain = "".join(each for each in stem.replace("{{", "{ {") if each.isprintable())
+    plain = "".join(each for each in re.sub(r"([{}])(?=\1)", r"\1 ", stem) if each.isprintable())
     return f"afitrt {plain}"[:MOST_NAME].rstrip()

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from afitrt.pipeline.apart import interpolate_apart
+from afitrt.pipeline.apart import Crew, Lines, Processes, interpolate_apart
 from afitrt.pipeline.joining import join
 from afitrt.pipeline.planning import plan
 from afitrt.pipeline.rendering import Placing, Rendering, placed
 from afitrt.pipeline.run import interpolate
 
-__all__ = ["Placing", "Rendering", "interpolate", "interpolate_apart", "join", "placed", "plan"]
+__all__ = [
+    "Crew",
+    "Lines",
+    "Placing",
+    "Processes",
+    "Rendering",
+    "interpolate",
+    "interpolate_apart",
+    "join",
+    "placed",
+    "plan",
+]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from afitrt import segments, video
 from afitrt.errors import AfitrtError, PartialInputError, UsageError, stopped
@@ -21,25 +21,71 @@ from afitrt.pipeline.rendering import Placing
 from afitrt.pipeline.segmented import work_folder
 from afitrt.segments import Plan, Recipe, Store
 
+Lines = Iterator[tuple[int, dict[str, Any]]]
+"""What `afitrt render --json` tells, line by line, each with the number of the worker that tells it."""
 
-def interpolate_apart(job: Job, tell: Tell, devices: Sequence[int | None], threads: int) -> Done:
-    """As `interpolate`, by one process for each device. devices: GPUs, or None for the CPU. threads: of each, on a CPU.
+
+class Crew(Protocol):
+    """Who renders segments. workers: how many at once. here: are they on this machine?
+
+    device: the GPU here that the job is planned for; None for the job's own.
+    """
+
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def here(self) -> bool: ...
+
+    @property
+    def device(self) -> int | None: ...
+
+    def render(self, job: Path, placing: Placing, numbers: Sequence[int]) -> AbstractContextManager[Lines]:
+        """Renders these segments of a job file; leaving early ends the work."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """A crew of processes on this machine, one for each device: a GPU, or None for the CPU with so many threads."""
+
+    devices: Sequence[int | None]
+    threads: int
+    here: ClassVar[bool] = True
+
+    @property
+    def workers(self) -> int:
+        """See Crew."""
+        return len(self.devices)
+
+    @property
+    def device(self) -> int | None:
+        """See Crew."""
+        return self.devices[0]
+
+    def render(self, job: Path, placing: Placing, numbers: Sequence[int]) -> AbstractContextManager[Lines]:
+        """See Crew, and Pool."""
+        return Pool(job, [replace(placing, device=each, threads=self.threads) for each in self.devices], numbers)
+
+
+def interpolate_apart(job: Job, tell: Tell, crew: Crew) -> Done:
+    """As `interpolate`, by a crew.
 
     Reads the source twice: once to plan, once to render. A plan and segments that an earlier run left are used.
     Raises UsageError for pipes and pictures, which are made in one go.
     """
     if job.source.name == "-":
         raise UsageError("several workers for a pipe", "a file, which can be read in several places", "one worker")
-    prepared = prepare(replace(job, model=replace(job.model, device=devices[0])), tell)
+    device = job.model.device if crew.device is None else crew.device
+    prepared = prepare(replace(job, model=replace(job.model, device=device)), tell)
     if video.container_of(prepared.task.output) in (video.PNG, video.Y4M):
         raise UsageError("several workers for pictures or a pipe", "a video file as OUT", "one worker")
-    return _Apart(prepared, tell, devices, threads).done()
+    return _Apart(prepared, tell, crew).done()
 
 
 class _Apart:
-    def __init__(self, prepared: Prepared, tell: Tell, devices: Sequence[int | None], threads: int) -> None:
+    def __init__(self, prepared: Prepared, tell: Tell, crew: Crew) -> None:
         self._prepared, self._task, self._tell = prepared, prepared.task, tell
-        self._devices, self._threads = devices, threads
+        self._crew = crew
         self._began = time.monotonic()
 
     def done(self) -> Done:
@@ -50,8 +96,9 @@ class _Apart:
         store = Store(work_folder(task.output, recipe), recipe.digest)
         ranges: list[tuple[int, int]] = []
         try:
-            # Engines are built here, once, before the workers look for them.
-            store.make(segments.fingerprint(task.job.model, task.info, self._note), task.job.allow_mixed)
+            if self._crew.here:
+                # Engines are built here, once, before the workers look for them.
+                store.make(segments.fingerprint(task.job.model, task.info, self._note), task.job.allow_mixed)
             plan = self._plan(store, recipe)
             ranges = [segment.outputs for segment in plan.segments]
             self._render(plan, store)
@@ -91,10 +138,9 @@ class _Apart:
         numbers = segments.missing(store, ranges)
         finished = plan.outputs - sum(ranges[number][1] - ranges[number][0] for number in numbers)
         self._start(plan, finished)
-        task, at_hand = self._task, [0] * len(self._devices)
-        source = task.job.source
-        placings = [Placing(store.folder, source, self._threads, each, task.job.allow_mixed) for each in self._devices]
-        with Pool(_job_file(store), placings, numbers) as lines:
+        task, at_hand = self._task, [0] * self._crew.workers
+        placing = Placing(store.folder, task.job.source, allow_mixed=task.job.allow_mixed)
+        with self._crew.render(_job_file(store), placing, numbers) as lines:
             for worker, facts in lines:
                 match facts["event"]:
                     case "progress":
@@ -124,7 +170,7 @@ class _Apart:
                 varies=task.varies,
                 n_forward=task.schedule.n_forward,
                 seconds=None,
-                memory=self._prepared.memory * len(self._devices),
+                memory=self._prepared.memory * self._crew.workers,
                 device=None,
                 device_memory=None,
                 finished=finished,
