@@ -5,8 +5,10 @@ Never a hang, never a traceback, never a file that nobody asked for, never a chi
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -180,3 +182,22 @@ def test_sound_of_which_nothing_decodes_does_not_cost_the_film(clips: dict[str, 
     assert ran.code == 0, ran.err
     assert "track 1 (audio unknown) is left out" in ran.err
     assert count_packets(out) == 24 and sorted(each.name for each in tmp_path.iterdir()) == ["in.ts", "out.mkv"]
+
+
+def test_a_track_that_no_container_takes_does_not_cost_what_is_rendered(
+    clips: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    source.write_bytes(clips["mkv"])
+    command = ("interpolate", source, out, *FAST, "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["afitrt.video.mux"], "run", lambda _: (1, ("[matroska] sample rate not set",)))
+        ran = afitrt(*command)
+    assert ran.code == 4 and "sample rate not set" in ran.out and "--drop-tracks" in ran.out
+    assert "1 finished segments in" in ran.out
+    again = afitrt(*command, "--drop-tracks", "audio")
+    assert again.code == 0, again.err
+    events = [json.loads(line) for line in again.out.splitlines()]
+    assert [each["finished"] for each in events if each["event"] == "start"] == [24]
+    assert count_packets(out) == 24
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["in.mkv", "out.mkv"]

@@ -185,7 +185,7 @@ class SegmentedFile:
         try:
             put_together(pieces, outputs, self._task, partial)
         except AfitrtError:
-            if len(pieces) > 1:
+            if count:  # A finished segment stays where the next run finds it.
                 return self._goes_on(count)
             pieces[0].replace(partial)
         return ", ".join([f"{partial} ({outputs} pictures)", *([self._goes_on(count)] if count else [])])

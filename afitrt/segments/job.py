@@ -56,8 +56,9 @@ class Recipe:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all of it but the source's path."""
-        return _digest(to_json(replace(self, source=replace(self.source, path=Path()))))
+        """SHA-256 over all that decides pictures: not the source's path, nor which other tracks are left out."""
+        options = {name: fact for name, fact in self.options.items() if name != "drop_tracks"}
+        return _digest(to_json(replace(self, source=replace(self.source, path=Path()), options=options)))
 
     def job(self, output: Path | None = None) -> Job:
         """The options as a job again. Raises InputError and UsageError where they are none."""

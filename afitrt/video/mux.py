@@ -89,7 +89,8 @@ def _failure(out: Path, code: int, errors: tuple[str, ...]) -> OutputError | Ret
     found = f"ffmpeg, putting {out.name} together, {ending(code, errors)}"
     if any("No space left on device" in line for line in errors):
         return RetryError(found, "room on the disk", f"free space in {out.parent}, then run the command again")
-    return OutputError(found, "tracks that the container can hold", "name the output .mkv")
+    hint = "--drop-tracks with the kinds or numbers of those that it names; what is rendered already serves again"
+    return OutputError(found, "tracks that the container can hold", hint)
 
 
 def _extract(source: Path, tracks: Sequence[Track], folder: Path) -> list[tuple[Path, str, str]]:
