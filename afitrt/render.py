@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -55,6 +55,7 @@ class Renderer:
     def __init__(self, interpolator: Interpolator, hold: bool = False, first: int = 0) -> None:
         self._interpolator, self._hold, self._first = interpolator, hold, first
         self._outputs = 0
+        self._numbers: deque[int] = deque()
         self._frames: dict[Node, Pixels] = {}
         self._pictures: dict[Node, Picture] = {}
         self._stands_for: dict[Node, Node] = {}
@@ -74,7 +75,7 @@ class Renderer:
         start = part.start if part else None
         steps = plan(self._timing(decoded, start.frame if start else 0), options, start)
         if part is not None:
-            steps = select(steps, part.wanted, start.output if start else 0, part.last)
+            steps = select(steps, self._noted(part.wanted), start.output if start else 0, part.last)
         late: list[Callable[[], Rendered]] = []
         try:
             for step in steps:
@@ -93,6 +94,16 @@ class Renderer:
                 self.close()
             raise
         self.close()
+
+    def _noted(self, wanted: Callable[[int], bool]) -> Callable[[int], bool]:
+        """The same question; remembers which outputs come next."""
+
+        def asked(number: int) -> bool:
+            if answer := wanted(number):
+                self._numbers.append(number)
+            return answer
+
+        return asked
 
     def _timing(self, decoded: Iterable[Decoded | Frame | End], first: int) -> Iterator[Frame | End]:
         for index, item in enumerate(decoded, first):
@@ -129,13 +140,19 @@ class Renderer:
             self._release(node)
         return begun
 
+    @property
+    def _next(self) -> int:
+        """The number of the next output, from 1."""
+        return (self._numbers[0] if self._numbers else self._outputs) + 1
+
     def _begun(self, output: Output) -> Callable[[], Rendered]:
         node, pts = self._resolved(output.node), output.pts
-        self._outputs += 1
+        number = self._next
+        self._outputs = self._numbers.popleft() + 1 if self._numbers else number
         if isinstance(node, Source):
             shown = Rendered(self._frames[node], pts, interpolated=False)
             return lambda: shown
-        picture, number = self._pictures[node], self._outputs
+        picture = self._pictures[node]
         if isinstance(self._interpolator, Overlapping):
             with self._naming(number, node.left, node.right):
                 pixels = self._interpolator.begin_download(picture)
@@ -188,7 +205,7 @@ class Renderer:
             for left, right in ready:
                 nodes = sorted(pairs.pop((left, right)), key=lambda node: node.t)
                 times = [node.t for node in nodes]
-                with self._naming(self._outputs + 1, left, right):
+                with self._naming(self._next, left, right):
                     results = self._interpolator.between(self._picture(left), self._picture(right), times)
                 self._pictures.update(zip(nodes, results, strict=True))
                 missing.difference_update(nodes)

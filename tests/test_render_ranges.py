@@ -5,12 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_inputs import inputs, options
 from schedule_oracle import Item
 from test_schedule_ranges import film_of
 
+from afitrt.errors import RenderError
 from afitrt.models import Request
 from afitrt.models.blend import Blend
 from afitrt.options import ModelOptions, ScheduleOptions
@@ -63,3 +65,17 @@ def test_outputs_that_nobody_wants_cost_nothing() -> None:
     assert not model.clock.calls
     assert len(list(Renderer(model).render(decoded, settings, Part(lambda number: number == 30)))) == 1
     assert model.clock.calls["match"] <= 6
+
+
+def test_a_failure_names_the_output_by_its_number_in_the_film() -> None:
+    film = film_of([*(Frame(Fraction(k, 24), False) for k in range(40)), End(Fraction(40, 24))])
+    frame = np.zeros((2, 3, 3), np.uint8)
+    decoded = [Decoded(item, frame) if isinstance(item, Frame) else item for item in film.timing()]
+    model = blend()
+
+    def between(left: object, right: object, times: object) -> list[object]:
+        raise RenderError("it broke", "a picture", "again")
+
+    model.between = between  # type: ignore[method-assign]
+    with pytest.raises(RenderError, match=r"picture 31, between source frames 11[3-6] and 11[4-7]"):
+        list(Renderer(model, first=100).render(decoded, ScheduleOptions(n_forward=2), Part(lambda n: n == 30)))
