@@ -32,6 +32,7 @@ TELECINED = (
     "the source is film in 30 frames a second, two in five of them combed: --ivtc (fieldmatch, decimate) gives the "
     "film's own frames back"
 )
+PIPED = "the pipe is marked as interlaced: its combs will smear; put ffmpeg -vf bwdif in front of it"
 MARKED = "the source is marked as interlaced, yet a sample shows whole frames; if combs smear: --deinterlace"
 
 
@@ -116,7 +117,7 @@ def resolve(job: Job, info: VideoInfo) -> Task:
     warnings += _varying(job, timing)
     if info.untimed:
         warnings.append(f"the source has no time stamps: taken at {rate_text(info.rate)} fps; --rate gives another")
-    warnings += _fields(info)
+    warnings += fields(info)
     warnings += dropped(info)
     first, last = _piped_span(job, timing) if info.piped else _span(job, info, timing)
     check_cuts(job.scenes.cuts or (), None if info.piped else timing.frames)
@@ -167,7 +168,10 @@ def costs(schedule: ScheduleOptions) -> list[str]:
     return [f"with {n} passes each edge of a scene takes up to {each} inferences; --no-correct saves most of them"]
 
 
-def _fields(info: VideoInfo) -> list[str]:
+def fields(info: VideoInfo) -> list[str]:
+    """What is said about a source that is interlaced or telecined, or marked so."""
+    if info.piped:
+        return [PIPED] if info.interlaced else []
     if info.scan != "progressive":
         return [TELECINED if info.scan == "telecined" else INTERLACED]
     return [MARKED] if info.interlaced else []

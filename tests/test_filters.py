@@ -56,6 +56,7 @@ def test_the_warning_names_what_helps_and_it_does(tmp_path: Path) -> None:
     source = moving(tmp_path / "in.mkv", FIELDS, rate="50")
     ran = afitrt("interpolate", source, tmp_path / "a.mkv", *FAST)
     assert ran.code == 0 and "--deinterlace (bwdif)" in ran.err and "--ivtc (fieldmatch, decimate)" in ran.err
+    assert "--deinterlace" in afitrt("plan", source).err
     ran = afitrt("interpolate", source, tmp_path / "b.mp4", *FAST, "--deinterlace")
     assert ran.code == 0 and "interlaced" not in ran.err, ran.err
     assert "filters run once to learn what they give: 75 frames" in ran.err

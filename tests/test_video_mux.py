@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 
 import av
@@ -291,3 +293,23 @@ def test_a_real_clip_goes_through(bigbuckbunny: Path, tmp_path: Path) -> None:
     with Reader(info, (10, 20)) as old, Reader(probe(out)) as new:
         pairs = list(zip([frame for frame in old for _ in range(2)], new, strict=True))
     assert max(np.abs(a.astype(float) - b).mean() for a, b in pairs) < 2
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_a_file_whose_times_differ_is_not_published(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = pattern(tmp_path / "in.mkv")
+    room = import_module("afitrt.video.mux")
+    right = room.stamp
+    monkeypatch.setattr(room, "stamp", lambda pieces, stamps, *rest: right(pieces, moved(stamps), *rest))
+    with pytest.raises(OutputError, match=r"shows picture 7 0\.0020\d+ s from its time"):
+        mux([clip], probe(clip), tmp_path / f"out.{suffix}", Stamps.regular(25, Fraction(25)))
+    assert not (tmp_path / f"out.{suffix}").exists()
+
+
+def moved(stamps: Stamps) -> Stamps:
+    """One picture two milliseconds late."""
+    pts = stamps.pts.copy()
+    pts[7] += round(Fraction(2, 1000) / stamps.time_base)
+    return replace(stamps, pts=pts)

@@ -144,9 +144,13 @@ def _watched(
     source: Path, rate: Fraction | None, filters: str, options: SceneOptions
 ) -> tuple[Fraction, list[Frame | End]]:
     from afitrt import video
+    from afitrt.cli.console import stderr
     from afitrt.schedule import End, Frame
+    from afitrt.task import fields
 
     info = video.probe_source(source, rate, filters)
+    for warning in fields(info):
+        stderr.print(f"warning: {warning}", markup=False)
     cuts = [verdict.cut for verdict in _verdicts(info, options)]
     timeline: list[Frame | End] = [Frame(info.elapsed(index), cut) for index, cut in enumerate(cuts)]
     return info.rate, [*timeline, End(info.elapsed(len(cuts)))]

@@ -25,6 +25,7 @@ IVTC = f"fieldmatch=combmatch=full,{DEINTERLACE.replace('all', 'interlaced')},de
 
 SAMPLE_FRAMES = 200
 LEAST_FRAMES = 10
+TALLEST = 1152  # No standard has interlaced pictures of more lines.
 PROGRESSIVE_CODECS = frozenset({"av1", "vp8", "vp9", "gif", "png", "mjpeg", "webp"})
 TELECINED_RATES = (Fraction(30000, 1001), Fraction(30))
 # Of 3:2 pulldown two frames in five are combed and two fields in ten are repeated. Of the frames that idet is sure of,
@@ -99,7 +100,7 @@ def _first(info: VideoInfo, filters: str) -> tuple[VideoInfo, Fraction | None]:
 
 def scan(info: VideoInfo) -> str:
     """ "progressive", "interlaced" or "telecined", as a sample of a file shows, after its filters if it has any."""
-    if info.codec in PROGRESSIVE_CODECS or info.alone:
+    if info.codec in PROGRESSIVE_CODECS or info.alone or info.height > TALLEST:
         return "progressive"
     skip = info.frames // 3 if info.frames > 2 * SAMPLE_FRAMES and not info.filters else 0
     place = () if not skip else ("-ss", f"{float(info.elapsed(skip)):.3f}")

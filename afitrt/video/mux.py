@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from afitrt.artefacts import written_aside
 from afitrt.errors import OutputError, RetryError
 from afitrt.frames import VideoInfo
@@ -25,6 +27,10 @@ from afitrt.video.tracks import Track, choose_tracks, container_of, list_tracks
 STALE = ("BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS")
 
 
+REPORT = "please report this"
+MILLISECOND, FLOAT_SECONDS = 1e-3, 1e-7
+
+
 @dataclass(frozen=True)
 class Parts:
     """What goes into one output file. span: absolute source times [from, to) in seconds, or None for all of it.
@@ -35,7 +41,7 @@ class Parts:
     video_file: Path
     info: VideoInfo
     container: str
-    rate: Fraction | None
+    stamps: Stamps
     tracks: Sequence[Track]
     span: tuple[Fraction, Fraction] | None
     attached: Sequence[tuple[Path, str, str]]
@@ -62,12 +68,13 @@ def mux(
     tracks, notes = choose_tracks(list_tracks(pieces[0] if info.alone else info.path), container, drop)
     late = Fraction(0) if span or info.alone else max(Fraction(0), info.seconds(0) - container_start(info.path))
     with TemporaryDirectory(prefix="afitrt-") as folder, written_aside(out) as hidden, _stamped(hidden) as video:
-        stamp(pieces, stamps.later(late), video, container)
+        stamps = stamps.later(late)
+        stamp(pieces, stamps, video, container)
         if info.alone:  # Then the video written is all there is to copy.
             info, span = replace(info, path=video, stream=0, end=0, pts=info.pts[:0]), None
         attached = _extract(info.path, tracks, Path(folder)) if container == MATROSKA else []
         streams = [each for each in tracks if container != MATROSKA or each.kind not in ("attachment", "cover")]
-        parts = Parts(video, info, container, stamps.rate, streams, span, attached, _range(pieces[0]))
+        parts = Parts(video, info, container, stamps, streams, span, attached, _range(pieces[0]))
         code, errors = run(_command(parts, hidden))
         if code != 0 and not (code > 0 and info.damage):
             raise _failure(out, code, errors)
@@ -170,7 +177,7 @@ def _stream_options(parts: Parts, source: int) -> list[str]:
         if parts.span and track.kind != "cover":
             options += [f"-copypriorss:{place}", "0"]
         if track.index == parts.info.stream:
-            options += [f"-r:{place}", str(parts.rate)] if parts.rate else []
+            options += [f"-r:{place}", str(parts.stamps.rate)] if parts.stamps.rate else []
             options += [f"-color_range:{place}", parts.range] if parts.range else []
             if parts.container != MATROSKA and _is_hevc(parts.video_file):
                 options += [f"-tag:{place}", "hvc1"]
@@ -220,20 +227,45 @@ def _seconds(value: Fraction) -> str:
 
 
 def _verify(parts: Parts, out: Path) -> list[str]:
-    """Counts packets. Raises OutputError when video is missing; says which other track lost any."""
-    written, wanted = _packet_counts(out), _packet_counts(parts.info.path)
-    frames = _packet_counts(parts.video_file).get(0, 0)
+    """Reads the file again. Raises OutputError when video is missing or has other times; says which track lost any."""
+    written, wanted = _read(out), _packet_counts(parts.info.path)
     # MP4 puts the track of chapter names before a cover.
     places = [each.index for each in list_tracks(out) if each.kind != "chapters"]
     notes = []
     for place, track in zip(places, parts.tracks, strict=False):
-        count = written.get(place, 0)
+        seconds = written.get(place, [])
+        count = len(seconds)
         if track.index == parts.info.stream:
-            if count != frames:
-                raise OutputError(f"{out.name} holds {count} frames", f"the {frames} written", "please report this")
+            _check_times(parts, out, seconds)
         elif parts.span is None and not track.convert and count != wanted.get(track.index, 0):
             notes.append(f"{track}: {count} of {wanted.get(track.index, 0)} packets could be copied")
     return notes
+
+
+def _check_times(parts: Parts, out: Path, seconds: list[float]) -> None:
+    stamps = parts.stamps
+    if len(seconds) != len(stamps.pts):
+        raise OutputError(f"{out.name} holds {len(seconds)} frames", f"the {len(stamps.pts)} written", REPORT)
+    wanted = stamps.pts * float(stamps.time_base)
+    off = np.abs((np.sort(seconds) - min(seconds)) - (wanted - wanted[0]))
+    # Matroska rounds the first one and each other one to milliseconds.
+    if float(off.max()) > (MILLISECOND if parts.container == MATROSKA else 0) + FLOAT_SECONDS:
+        place = int(np.argmax(off))
+        found = f"{out.name} shows picture {place} {float(off[place]):.6f} s from its time"
+        raise OutputError(found, "every picture at its own time", REPORT)
+
+
+def _read(path: Path) -> dict[int, list[float]]:
+    """Times in seconds of the packets of each stream, in the file's order; a packet without one counts as at 0."""
+    import av
+
+    seconds: dict[int, list[float]] = {}
+    with suppress(av.FFmpegError), av.open(f"file:{path}", metadata_errors="replace") as container:
+        bases = {stream.index: float(stream.time_base or 0) for stream in container.streams}
+        for packet in container.demux():
+            if packet.size:
+                seconds.setdefault(packet.stream_index, []).append((packet.pts or 0) * bases[packet.stream_index])
+    return seconds
 
 
 def _packet_counts(path: Path) -> dict[int, int]:
