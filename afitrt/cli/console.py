@@ -131,14 +131,13 @@ class Reporter:
     def _done(self, event: events.Done) -> None:
         if self._bar is not None:
             self._bar.stop()
-        if self._verbose and event.device_memory is not None:
-            stderr.print(f"GPU memory: {event.device_memory / 1e9:.2f} GB at the peak", markup=False)
+        peak = "" if event.device_memory is None else f", at most {event.device_memory / 1e9:.2f} GB on the GPU"
         if self._verbose:
             for name, cost in event.stages.items():
                 stderr.print(f"{name}: {cost['calls']:.0f} calls, {cost['seconds']:.2f} s", markup=False)
         self._results.print(
             f"{event.output}: {event.frames} frames in, {event.outputs} pictures out at {event.rate} fps"
             f"{' on average, as the source varies' if event.varies else ''}, "
-            f"{event.scenes} scenes, {event.seconds:.1f} s",
+            f"{event.scenes} scenes, {event.seconds:.1f} s{peak}",
             markup=False,
         )
