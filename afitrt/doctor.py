@@ -18,9 +18,6 @@ from afitrt.runtimes import cuda, kernels
 from afitrt.runtimes.choosing import present_gpu
 from afitrt.runtimes.tensorrt import FLAVOURS, KERNEL_STAGES, installed
 
-ENCODERS = ("libx265", "libx264", "libsvtav1", "ffv1", "prores_ks")
-NVENC = ("hevc_nvenc", "h264_nvenc", "av1_nvenc")
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -34,7 +31,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """All findings, in the order a job would need them."""
-    checks = (_machine, _ffmpeg, _encoders, _runtime, _tensorrt, _pycuda, _gpu, _nvenc, _weights, _engines)
+    checks = (_machine, _ffmpeg, _encoders, _runtime, _tensorrt, _pycuda, _gpu, _nvenc, _vaapi, _weights, _engines)
     return [finding for check in checks for finding in _guarded(check)]
 
 
@@ -66,7 +63,8 @@ def _encoders() -> list[Finding]:
             "present" if name in present else "not in this ffmpeg",
             "" if name in present else "install an ffmpeg built with it, or choose another --codec",
         )
-        for name in ENCODERS
+        for name, encoder in video.ENCODERS.items()
+        if not encoder.hardware
     ]
 
 
@@ -120,13 +118,31 @@ def _driver() -> list[Finding]:
 
 
 def _nvenc() -> list[Finding]:
-    present = [name for name in NVENC if name in video.find().encoders]
+    present = _hardware(upload=False)
     if not present:
         return [Finding("NVENC", False, "not in this ffmpeg", "for encoding on the GPU: an ffmpeg built with NVENC")]
     gpu = present_gpu()
     if gpu.target is None:
         return [Finding("NVENC", False, f"{', '.join(present)} in this ffmpeg, and no GPU answers")]
     return [Finding("NVENC", True, f"{', '.join(present)}, for --codec")]
+
+
+def _vaapi() -> list[Finding]:
+    present, device = _hardware(upload=True), video.vaapi_device()
+    if not present:
+        return [Finding("VAAPI", False, "not in this ffmpeg", "for encoding on the GPU: an ffmpeg built with VAAPI")]
+    if not device.exists():
+        return [Finding("VAAPI", False, f"{', '.join(present)} in this ffmpeg, and {device} is not there")]
+    return [Finding("VAAPI", True, f"{', '.join(present)}, for --codec, on {device}")]
+
+
+def _hardware(*, upload: bool) -> list[str]:
+    there = video.find().encoders
+    return [
+        video.friendly_name(name)
+        for name, encoder in video.ENCODERS.items()
+        if encoder.hardware and encoder.upload == upload and name in there
+    ]
 
 
 def _weights() -> list[Finding]:

@@ -7,7 +7,7 @@ float32 [1, 3, H, W], RGB, 0..1, padded to a multiple by repeating its right and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,11 @@ class VideoInfo:
     def alone(self) -> bool:
         """Is there nothing but pictures: no sound, no other track?"""
         return bool(self.pictures or self.piped)
+
+    def at(self, rate: Fraction, frames: int) -> VideoInfo:
+        """The same with so many frames at a constant rate: frame k is shown at k/rate seconds."""
+        pts = np.arange(frames, dtype=np.int64)
+        return replace(self, rate=rate, time_base=1 / rate, pts=pts, end=frames, constant=True)
 
     def seconds(self, index: int) -> Fraction:
         """Exact presentation time of a frame; index == frames gives the end of the last one."""

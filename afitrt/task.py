@@ -136,7 +136,7 @@ def _timing(job: Job, info: VideoInfo) -> tuple[VideoInfo, list[str]]:
     if rate is None or (info.constant and rate == info.rate):
         return info, []
     if info.piped:
-        timing = replace(info, rate=rate, time_base=1 / rate)
+        timing = info.at(rate, 0)
         return timing, [f"read at {rate_text(rate)} instead of {rate_text(info.rate)} fps"]
     normal = normalise(info, rate)
     said = f"read at {rate_text(rate)} instead of {rate_text(info.rate)} fps"

@@ -154,6 +154,11 @@ CASES = [
          words=("track 1 (subtitle ass, eng)", "--drop-tracks 1")),
     Case("Tracks", "a font into MP4", Clip(font=True), "out.mp4", code=4, words=("attachment", "--drop-tracks 1")),
     Case("Tracks", "FFV1 into MP4", Clip(), "out.mp4", "ffv1", code=4, words=("cannot hold ffv1",)),
+    Case("Tracks", "sound (QuickTime's ADPCM) into Matroska", Clip("in.mov", audio=("adpcm_ima_qt",)), code=4,
+         words=("track 1 (audio adpcm_ima_qt, jpn)", "--drop-tracks 1")),
+    Case("Tracks", "sound (pcm_f32be) from MOV into Matroska", Clip("in.mov", audio=("pcm_f32be",)),
+         converted={"audio": "pcm_f32le"}),
+    Case("Tracks", "sound (ADPCM, mu-law) from AVI", Clip("in.avi", audio=("adpcm_ms", "pcm_mulaw"))),
     # Containers.
     Case("Containers", "WebM in (VP9, Opus, WebVTT)",
          Clip("in.webm", encode=VP9, audio=("libopus",), subtitles=("webvtt",))),
@@ -207,21 +212,21 @@ def _expected(case: Case, before: dict[str, Any], after: dict[str, Any]) -> dict
     wanted |= {name: wanted[name] or after[name] for name in ("range", "position")}
     wanted["tracks"] = [_moved(case, each) for each in before["tracks"]]
     wanted["tracks"].sort(key=lambda track: track[0] in ("attachment", "cover") and case.out.endswith(".mkv"))
-    if "AAC" in case.converted or "subtitle" in case.converted:
+    if case.converted.keys() & {"AAC", "subtitle", "audio"}:
         wanted["tracks"] = [(*track[:1], *track[1:-1]) for track in wanted["tracks"]]
         after["tracks"] = [track[:-1] for track in after["tracks"]]
     return wanted
 
 
 def _moved(case: Case, track: tuple[Any, ...]) -> tuple[Any, ...]:
-    codec = case.converted.get("subtitle") if track[0] == "subtitle" else None
+    codec = case.converted.get(track[0])
     return (track[0], codec, *track[2:]) if codec else track
 
 
 def _check_told(case: Case, before: dict[str, Any], said: str) -> None:
     """Nothing is lost in silence: a conversion of tracks, or to less than there was, has its line."""
-    if "subtitle" in case.converted:
-        assert "stored as subrip" in said
+    for kind in case.converted.keys() & {"subtitle", "audio"}:
+        assert f"stored as {case.converted[kind]}" in said
     if case.converted.get("depth", before["depth"]) < before["depth"]:
         assert f"{before['depth']} bits become {case.converted['depth']}" in said
     if "chroma" in case.converted:

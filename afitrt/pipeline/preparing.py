@@ -65,6 +65,8 @@ def _tracks(info: VideoInfo, container: str, drop: tuple[str, ...]) -> list[str]
         return []
     tracks = video.list_tracks(info.path)
     if container not in (video.PNG, video.Y4M):
-        return video.choose_tracks(tracks, container, drop)[1]
+        kept, notes = video.choose_tracks(tracks, container, drop)
+        video.try_tracks(info.path, kept, container)
+        return notes
     others = [str(track) for track in tracks if track.index != info.stream]
     return [f"left out, since the output holds pictures alone: {', '.join(others)}"] if others else []

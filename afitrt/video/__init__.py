@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from afitrt.video.arguments import parse_arguments
 from afitrt.video.choosing import choose_encoding
-from afitrt.video.encoders import PNG, Y4M, encoder_name
+from afitrt.video.encoders import ENCODERS, PNG, Y4M, encoder_name, friendly_name
 from afitrt.video.ffmpeg import Ffmpeg, find
 from afitrt.video.mux import mux
 from afitrt.video.numbered import DEFAULT_NAME, numbered
@@ -29,10 +29,12 @@ from afitrt.video.space import shortage, space_needed
 from afitrt.video.stamping import Stamps
 from afitrt.video.timeline import Normalised, normalise
 from afitrt.video.tracks import Track, choose_tracks, container_of, default_output, list_tracks, parse_drop
-from afitrt.video.write import Writer, count_packets, doubtful, picture_type, try_encoder
+from afitrt.video.trial import try_tracks
+from afitrt.video.write import Writer, count_packets, doubtful, picture_type, try_encoder, vaapi_device
 
 __all__ = [
     "DEFAULT_NAME",
+    "ENCODERS",
     "PNG",
     "STDIO",
     "Y4M",
@@ -55,6 +57,7 @@ __all__ = [
     "encoder_name",
     "entry",
     "find",
+    "friendly_name",
     "index_packets",
     "list_tracks",
     "mux",
@@ -69,4 +72,6 @@ __all__ = [
     "shortage",
     "space_needed",
     "try_encoder",
+    "try_tracks",
+    "vaapi_device",
 ]

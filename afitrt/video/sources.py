@@ -6,8 +6,6 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from afitrt.errors import UsageError
 from afitrt.frames import VideoInfo
 from afitrt.video.filters import filtered, scan
@@ -37,8 +35,7 @@ def probe_source(path: Path, rate: Fraction | None = None, filters: str = "") ->
     if filters:
         info = filtered(info, filters)
     if rate is not None and info.untimed:
-        frames = np.arange(info.frames, dtype=np.int64)
-        info = replace(info, rate=rate, time_base=1 / rate, pts=frames, end=info.frames, constant=True, untimed=False)
+        info = replace(info.at(rate, info.frames), untimed=False)
     elif rate is not None:
         raise UsageError(
             f"--rate {rate} for {path}, which tells its own", "pictures", f"leave it out, or --normalize {rate}"

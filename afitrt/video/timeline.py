@@ -166,10 +166,7 @@ def normalise(info: VideoInfo, rate: Fraction) -> Normalised:
     """
     shown = repeats(info, rate)
     count = max(1, sum(shown))
-    regular = replace(
-        info, rate=rate, time_base=1 / rate, pts=np.arange(count, dtype=np.int64), end=count, constant=True
-    )
-    return Normalised(regular, sum(n - 1 for n in shown if n > 1), sum(n == 0 for n in shown))
+    return Normalised(info.at(rate, count), sum(n - 1 for n in shown if n > 1), sum(n == 0 for n in shown))
 
 
 def repeats(info: VideoInfo, rate: Fraction) -> list[int]:

@@ -16,7 +16,13 @@ from afitrt.video.pipes import STDIO
 CONTAINERS = MappingProxyType({".mkv": MATROSKA, ".mp4": MP4, ".m4v": MP4, ".mov": MOV})
 
 # What Matroska has no mapping for, and what holds the same: the text of the subtitles, the samples of the sound.
-INTO_MATROSKA = MappingProxyType({"mov_text": "subrip", "pcm_bluray": "pcm_s24le", "pcm_dvd": "pcm_s24le"})
+INTO_MATROSKA = MappingProxyType(
+    {
+        "mov_text": "subrip",
+        **dict.fromkeys(("pcm_bluray", "pcm_dvd", "s302m"), "pcm_s24le"),
+        **{"pcm_s8": "pcm_u8", "pcm_f32be": "pcm_f32le", "pcm_f64be": "pcm_f64le"},
+    }
+)
 NOT_IN_MATROSKA = frozenset({"eia_608", "ttml", "xsub"})
 _ISO_AUDIO = frozenset({"aac", "alac", "ac3", "eac3", "mp2", "mp3", "amr_nb", "amr_wb"})
 HELD = MappingProxyType(

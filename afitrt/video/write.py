@@ -26,7 +26,7 @@ from afitrt.video.ffmpeg import Child, command, ending, find, readable_path
 from afitrt.video.pipes import STDIO
 
 FINISH_SECONDS = 120
-VAAPI_DEVICE = "/dev/dri/renderD128"
+VAAPI_DEVICE = Path("/dev/dri/renderD128")
 
 
 class Writer:
@@ -161,11 +161,15 @@ def _uploads(encode: EncodeOptions) -> bool:
 
 
 def _device(encode: EncodeOptions) -> list[str]:
-    """Options of the run that name the VAAPI device: AFITRT_VAAPI_DEVICE, else the first one."""
-    if not _uploads(encode):
-        return []
-    found = sorted(Path("/dev/dri").glob("renderD*"))
-    return ["-vaapi_device", os.environ.get("AFITRT_VAAPI_DEVICE") or str(found[0] if found else VAAPI_DEVICE)]
+    """Options of the run that name the VAAPI device."""
+    return ["-vaapi_device", str(vaapi_device())] if _uploads(encode) else []
+
+
+def vaapi_device() -> Path:
+    """The device of VAAPI encoders: AFITRT_VAAPI_DEVICE, else the first one."""
+    if configured := os.environ.get("AFITRT_VAAPI_DEVICE"):
+        return Path(configured)
+    return min(Path("/dev/dri").glob("renderD*"), default=VAAPI_DEVICE)
 
 
 def count_packets(path: Path) -> int:
