@@ -108,7 +108,7 @@ class Reporter:
         elif event.seconds is not None:
             hint = "" if event.device else "; `afitrt doctor` says how to use a GPU"
             where = event.device or "this CPU"
-            stderr.print(f"at most {duration(event.seconds)} on {where}, {memory}{hint}", markup=False)
+            stderr.print(f"at most {duration(event.seconds)} on {where} for the network, {memory}{hint}", markup=False)
         if not stderr.is_terminal:
             return
         self._bar = Progress(
