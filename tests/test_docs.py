@@ -26,7 +26,8 @@ from afitrt import stills, video
 from afitrt.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES += sorted(page for folder in ("docs", "examples") for page in (ROOT / folder).rglob("*.md"))
 NOT_RUN = {"gpu", "network", "long"}
 RUN = {"bash", "python", "json", "toml", "text", "yaml", "console"}
 
