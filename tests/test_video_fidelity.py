@@ -99,3 +99,15 @@ def test_sharp_chroma_edges_differ_only_beside_the_edge(tmp_path: Path) -> None:
     far = np.abs(before - after)
     far[:, 22:26] = 0
     assert far.max() <= 2
+
+
+@pytest.mark.weights
+def test_real_pictures_return_but_for_saturated_colours_and_edges(bigbuckbunny: Path, tmp_path: Path) -> None:
+    """The figures of docs/reference/promises.md."""
+    source = tmp_path / "in.mkv"
+    ffmpeg("-ss", 1, "-i", bigbuckbunny, "-frames:v", 3, "-an", "-vf", "format=yuv420p10le", "-c:v", "ffv1", source)
+    ran = afitrt("interpolate", source, tmp_path / "out.mkv", *ALONE)
+    assert ran.code == 0, ran.err
+    pairs = list(zip(planes(source), planes(tmp_path / "out.mkv"), strict=True))
+    within = [float((np.abs(a - b) <= (1 if place == 0 else 2)).mean()) for place, (a, b) in enumerate(pairs)]
+    assert within[0] > 0.998 and within[1] > 0.978 and within[2] > 0.998, within
