@@ -21,7 +21,7 @@ from afitrt.frames import VideoInfo
 from afitrt.options import Job, ScheduleOptions
 from afitrt.schedule import End, Frame, Node, Source, plan
 from afitrt.task import resolve
-from afitrt.video import Reader, find, probe
+from afitrt.video import Reader, find, probe, probe_source
 
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
 B_FRAMES = ("-c:v", "libx264", "-preset", "veryfast", "-bf", 3, "-g", 12)
@@ -249,3 +249,22 @@ def test_two_hours_of_varying_frames_never_drift(options: ScheduleOptions, tmp_p
     assert worst <= half + 1e-9
     assert stamps.pts[-1] * stamps.time_base < info.end * MS <= stamps.end * stamps.time_base
     assert info.end > 6_000_000
+
+
+def test_behind_lost_frames_pictures_and_sound_stay_together_where_it_is_asked_for(tmp_path: Path) -> None:
+    coded = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=25:open-gop=0")
+    source = pattern(tmp_path / "in.mkv", *coded, seconds=4, size="320x240")
+    with av.open(str(source)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    damaged = bytearray(source.read_bytes())
+    for packet in (packets[33], packets[34], packets[35]):
+        damaged[packet.pos + 14 : packet.pos + packet.size] = bytes(packet.size - 14)
+    source.write_bytes(damaged)
+    ran = afitrt("interpolate", source, tmp_path / "a.mp4", *FAST)
+    assert ran.code == 9 and "--vf null" in ran.err
+    ran = afitrt("interpolate", source, tmp_path / "b.mp4", *FAST, "--vf", "null")
+    assert ran.code == 9 and "is damaged" in ran.err and "--vf null" not in ran.err
+    assert "of its 100 frames do not decode" in probe_source(source, filters="null").damage
+    short, true = shown(tmp_path / "a.mp4"), shown(tmp_path / "b.mp4")
+    assert len(short) == len(true) < 200
+    assert (true[0], true[-1]) == (0, Fraction(199, 50)) and short[-1] < Fraction(190, 50)

@@ -77,9 +77,17 @@ class Run:
             raise PartialInputError(
                 f"{self._task.info.path} is damaged: {decoder.damage}",
                 "a whole source" if self._task.frames is None else f"{self._task.frames} frames",
-                f"use {self._task.output} as it is, or a whole copy of the source",
+                self._remedy(decoder.count),
             )
         return done
+
+    def _remedy(self, decoded: int) -> str:
+        """What to do about a damaged source; frames missing in the middle let the pictures run ahead of the sound."""
+        info, asked = self._task.info, self._task.frames
+        advice = f"use {self._task.output} as it is, or a whole copy of the source"
+        if info.filters or info.alone or asked is None or decoded >= asked:
+            return advice
+        return f"{advice}; --vf null learns when each frame that decodes is shown, and keeps the sound with them"
 
     def _note(self, text: str) -> None:
         self._tell(Note(text))

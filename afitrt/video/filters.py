@@ -48,7 +48,8 @@ def filtered(info: VideoInfo, filters: str) -> VideoInfo:
     gives no frame.
     """
     about = info.path.stat()
-    first, times = _learnt(info, about.st_size, about.st_mtime_ns, filters)
+    first, times, decoded = _learnt(info, about.st_size, about.st_mtime_ns, filters)
+    lost = info.frames - decoded
     return replace(
         first,
         rate=times.rate,
@@ -57,20 +58,25 @@ def filtered(info: VideoInfo, filters: str) -> VideoInfo:
         end=times.end,
         constant=times.constant,
         filters=filters,
+        damage=info.damage or (f"{lost} of its {info.frames} frames do not decode" if lost > 0 else ""),
     )
 
 
 @lru_cache(maxsize=4)
-def _learnt(info: VideoInfo, size: int, changed: int, filters: str) -> tuple[VideoInfo, Timeline]:
-    """size, changed: of the file, so that what was learnt of another one is not used again."""
+def _learnt(info: VideoInfo, size: int, changed: int, filters: str) -> tuple[VideoInfo, Timeline, int]:
+    """The facts of the first picture, the times of all, and how many frames the decoder gave.
+
+    size, changed: of the file, so that what was learnt of another one is not used again."""
     first, rate = _first(info, filters)
-    told = _run(info, filters, "-c:v", "wrapped_avframe", "-f", "framecrc", "-")
+    told = _run(info, filters, "-c:v", "wrapped_avframe", "-f", "framecrc", "-", level="verbose")
     base = re.search(r"^#tb 0: (\S+)", told.stdout, re.MULTILINE)
     rows = [line.split(",") for line in told.stdout.splitlines() if not line.startswith("#")]
     if not base or not rows:
         raise InputError(f"{filters}: ffmpeg {ending(told.returncode, ())} before a frame", "a whole run", "try again")
     packets = [Packet(int(row[2]), int(row[1]), int(row[3])) for row in rows]
-    return first, timeline(packets, Fraction(base[1]), [rate] if rate else [])
+    decoded = re.search(r"(\d+) frames decoded", told.stderr)
+    times = timeline(packets, Fraction(base[1]), [rate] if rate else [])
+    return first, times, int(decoded[1]) if decoded else info.frames
 
 
 def _first(info: VideoInfo, filters: str) -> tuple[VideoInfo, Fraction | None]:
@@ -127,10 +133,12 @@ def judged(counts: dict[str, dict[str, int]], rate: Fraction) -> str:
     return "telecined" if film and rate in TELECINED_RATES else "interlaced"
 
 
-def _run(info: VideoInfo, chain: str, *rest: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def _run(
+    info: VideoInfo, chain: str, *rest: str, before: tuple[str, ...] = (), level: str = "info"
+) -> subprocess.CompletedProcess[str]:
     """ffmpeg to its end, decoding the source through filters; times as in the file."""
     reading = [*before, "-copyts", "-noautorotate", "-i", readable_path(Path(info.path)), "-map", f"0:{info.stream}"]
-    command = [find().path, "-hide_banner", "-nostdin", "-nostats", "-v", "info", "-y", *KEEP_GAPS, *reading]
+    command = [find().path, "-hide_banner", "-nostdin", "-nostats", "-v", level, "-y", *KEEP_GAPS, *reading]
     command += ["-vf", chain, "-fps_mode", "passthrough", *rest]
     return subprocess.run(
         command, capture_output=True, check=False, stdin=subprocess.DEVNULL, text=True, errors="replace"
