@@ -219,6 +219,24 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
 
 
+def test_killed_between_the_name_and_the_end_of_the_folder(film: Path, whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    command = ("interpolate", film, out, *FLAGS, *CUTS, "--json")
+    with mock.patch.object(Store, "remove", lambda store: None):
+        assert afitrt(*command).code == 0
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    (folder / "segment-000000.mkv").unlink()
+    ran = afitrt(*command)
+    assert ran.code == 0 and json.loads(ran.out)["outputs"] == 144 and json.loads(ran.out)["scenes"] == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+    same(out, whole)
+    assert afitrt(*command).code == 4
+    with mock.patch.object(Store, "remove", lambda store: None):
+        assert afitrt(*command, "--overwrite").code == 0
+    out.write_bytes(out.read_bytes() + b"edited")
+    assert afitrt(*command).code == 4 and folder.exists()
+
+
 def killed_at(moment: int, arguments: tuple[object, ...]) -> bool:
     """Runs a command in a fork that dies, as of kill -9, at its moment-th picture or rename; did it die?"""
     left = [moment]
@@ -260,8 +278,9 @@ def test_killed_at_twenty_moments_and_resumed(film: Path, whole: Path, tmp_path:
         runs += 1
         out = tmp_path / f"{runs}.mkv"
         command = ("interpolate", film, out, *FLAGS, *CUTS)
-        while not out.exists() and killed_at(draw.randrange(330), command):
+        while killed_at(draw.randrange(330), command):
             deaths += 1
+        assert [path.name for path in tmp_path.iterdir()] == [out.name]
         same(out, whole)
         out.unlink()
     assert runs >= 3

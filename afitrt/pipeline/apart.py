@@ -13,10 +13,12 @@ from afitrt import segments, video
 from afitrt.errors import AfitrtError, PartialInputError, UsageError, stopped
 from afitrt.events import Done, Note, Progress, SceneFound, SegmentDone, Started, Tell, Warned
 from afitrt.options import Job
+from afitrt.pipeline.finding import prepare_or_find
 from afitrt.pipeline.folders import make_folder, remove_folders
+from afitrt.pipeline.placing import put_in_place
 from afitrt.pipeline.planning import plan_prepared, recipe_of
 from afitrt.pipeline.pool import Pool
-from afitrt.pipeline.preparing import Prepared, prepare
+from afitrt.pipeline.preparing import Prepared
 from afitrt.pipeline.rendering import Placing
 from afitrt.pipeline.segmented import work_folder
 from afitrt.segments import Plan, Recipe, Store
@@ -76,7 +78,9 @@ def interpolate_apart(job: Job, tell: Tell, crew: Crew) -> Done:
     if job.source.name == "-":
         raise UsageError("several workers for a pipe", "a file, which can be read in several places", "one worker")
     device = job.model.device if crew.device is None else crew.device
-    prepared = prepare(replace(job, model=replace(job.model, device=device)), tell)
+    prepared = prepare_or_find(replace(job, model=replace(job.model, device=device)), tell)
+    if isinstance(prepared, Done):
+        return prepared
     if video.container_of(prepared.task.output) in (video.PNG, video.Y4M):
         raise UsageError("several workers for pictures or a pipe", "a video file as OUT", "one worker")
     return _Apart(prepared, tell, crew).done()
@@ -91,8 +95,8 @@ class _Apart:
     def done(self) -> Done:
         """The finished run."""
         task = self._task
-        made = make_folder(task.output.parent)
         recipe = recipe_of(self._prepared, self._tell)
+        made = make_folder(task.output.parent)
         store = Store(work_folder(task.output, recipe), recipe.digest)
         ranges: list[tuple[int, int]] = []
         try:
@@ -102,7 +106,7 @@ class _Apart:
             plan = self._plan(store, recipe)
             ranges = [segment.outputs for segment in plan.segments]
             self._render(plan, store)
-            self._publish(ranges, store)
+            self._publish(plan, store)
         except BaseException as failure:
             failure = stopped(failure)
             if isinstance(failure, AfitrtError):
@@ -179,13 +183,13 @@ class _Apart:
         for frame in (0, *plan.film.cuts):
             self._tell(SceneFound(task.first + frame, float(plan.film.times[frame])))
 
-    def _publish(self, ranges: list[tuple[int, int]], store: Store) -> None:
+    def _publish(self, plan: Plan, store: Store) -> None:
         joined = store.folder / self._task.output.name
+        ranges = [segment.outputs for segment in plan.segments]
         for note in segments.join(store, ranges, self._task, joined, "the same command again"):
             if note not in self._prepared.warnings:
                 self._tell(Warned(note))
-        joined.replace(self._task.output)
-        store.remove()
+        put_in_place(store, joined, self._task.output, (plan.film.frames, plan.outputs, len(plan.cuts) + 1))
 
     def _keep(self, ranges: list[tuple[int, int]], store: Store) -> str | None:
         count = segments.contiguous(store, ranges)

@@ -12,9 +12,10 @@ from afitrt.errors import AfitrtError, PartialInputError, stopped
 from afitrt.events import Done, Note, Progress, SceneFound, Started, Tell, Warned
 from afitrt.models.protocol import Interpolator
 from afitrt.options import Job
+from afitrt.pipeline.finding import prepare_or_find
 from afitrt.pipeline.folders import make_folder, remove_folders
 from afitrt.pipeline.outputs import Output, output_of
-from afitrt.pipeline.preparing import Prepared, make, prepare
+from afitrt.pipeline.preparing import Prepared, make
 from afitrt.pipeline.workers import Decoder, Encoder, Watch
 from afitrt.render import Decoded, Renderer
 from afitrt.schedule import End
@@ -29,7 +30,9 @@ def interpolate(job: Job, tell: Tell, watch: Watch | None = None) -> Done:
     OUT.partial.mkv) and the error's `kept` names it. A damaged source is rendered as far as it decodes; then
     PartialInputError is raised although the output is in its place.
     """
-    prepared = prepare(job, tell)
+    prepared = prepare_or_find(job, tell)
+    if isinstance(prepared, Done):
+        return prepared
     interpolator = make(prepared, tell)
     try:
         return Run(prepared, interpolator, tell, watch).finished()

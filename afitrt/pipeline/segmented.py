@@ -14,6 +14,7 @@ from afitrt.errors import AfitrtError
 from afitrt.events import Event, SegmentDone
 from afitrt.frames import Pixels
 from afitrt.options import EncodeOptions
+from afitrt.pipeline.placing import put_in_place
 from afitrt.pipeline.workers import Worker
 from afitrt.render import Decoded, Part
 from afitrt.schedule import outputs_before
@@ -131,7 +132,7 @@ class SegmentedFile:
         self._task, self._store = task, store
         self._cutter = Cutter(recipe.segment_outputs)
         self._done = store.all_finished()
-        self._frames = 0
+        self._frames = self._scenes = 0
         self.finished = sum(end - start for start, end in (each.outputs for each in self._done.values()))
         self._told = 0
         self.writer = SegmentWriter(
@@ -143,6 +144,7 @@ class SegmentedFile:
         """See Output."""
         if decoded.frame.cut:
             self._cutter.scene(outputs_before(self._frames, self._task.time(self._frames), self._task.schedule))
+        self._scenes += decoded.frame.cut or self._frames == 0
         self._frames += 1
 
     def _wanted(self, output: int) -> bool:
@@ -166,8 +168,7 @@ class SegmentedFile:
         # In the folder first: what a kill leaves there goes with it.
         joined = self._store.folder / self._task.output.name
         notes = join(self._store, _ranges(self._cutter), self._task, joined, hint)
-        joined.replace(self._task.output)
-        self._store.remove()
+        put_in_place(self._store, joined, self._task.output, (self._frames, self._cutter.bounds[-1], self._scenes))
         return notes
 
     def keep(self) -> str | None:

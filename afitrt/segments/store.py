@@ -79,8 +79,12 @@ def checksum(pixels: Pixels) -> int:
 class Store:
     """Finished segments of one recipe in a folder; it is made when the first one is written."""
 
+    NOTE = "joined.json"
+
     def __init__(self, folder: Path, recipe: str) -> None:
         self.folder, self._recipe = folder, recipe
+        self.note = folder / self.NOTE
+        """Says that all is joined; the last thing that goes."""
 
     def path(self, segment: int) -> Path:
         """The video of a segment."""
@@ -147,6 +151,10 @@ class Store:
 
     def remove(self) -> None:
         """Removes the folder with everything in it."""
+        for path in self.folder.glob("*"):
+            if path != self.note:
+                with suppress(OSError):
+                    path.unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
