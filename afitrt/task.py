@@ -33,6 +33,11 @@ TELECINED = (
     "film's own frames back"
 )
 PIPED = "the pipe is marked as interlaced: its combs will smear; put ffmpeg -vf bwdif in front of it"
+PULLDOWN = (
+    "the source is film whose frames stay for two and three fields in turn, as DVDs have it: --normalize 24000/1001 "
+    "spaces them evenly"
+)
+FIELD_SECONDS, TICK_SECONDS = 1001 / 60000, 0.002
 MARKED = "the source is marked as interlaced, yet a sample shows whole frames; if combs smear: --deinterlace"
 
 
@@ -117,7 +122,7 @@ def resolve(job: Job, info: VideoInfo) -> Task:
     warnings += _varying(job, timing)
     if info.untimed:
         warnings.append(f"the source has no time stamps: taken at {rate_text(info.rate)} fps; --rate gives another")
-    warnings += fields(info)
+    warnings += fields(timing)
     warnings += dropped(info)
     first, last = _piped_span(job, timing) if info.piped else _span(job, info, timing)
     check_cuts(job.scenes.cuts or (), None if info.piped else timing.frames)
@@ -168,10 +173,21 @@ def costs(schedule: ScheduleOptions) -> list[str]:
     return [f"with {n} passes each edge of a scene takes up to {each} inferences; --no-correct saves most of them"]
 
 
+def _pulled_down(info: VideoInfo) -> bool:
+    """Do frames stay for two fields as often as for three, and never for anything else?"""
+    if info.constant or info.frames < 10:
+        return False
+    spacing = np.diff(info.pts) * float(info.time_base)
+    two, three = (np.abs(spacing - count * FIELD_SECONDS) < TICK_SECONDS for count in (2, 3))
+    return bool(np.all(two | three)) and abs(int(two.sum()) - int(three.sum())) <= info.frames // 10
+
+
 def fields(info: VideoInfo) -> list[str]:
     """What is said about a source that is interlaced or telecined, or marked so."""
     if info.piped:
         return [PIPED] if info.interlaced else []
+    if _pulled_down(info):
+        return [PULLDOWN]
     if info.scan != "progressive":
         return [TELECINED if info.scan == "telecined" else INTERLACED]
     return [MARKED] if info.interlaced else []

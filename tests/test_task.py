@@ -149,6 +149,16 @@ def test_where_there_are_no_times_a_varying_rate_is_refused_or_warned_about(sour
     assert "--normalize 23.976" in resolve(Job(source, source.parent / "out" / "%d.png"), varying(source)).warnings[0]
 
 
+def test_film_with_repeated_fields_is_told_how_to_get_an_even_rate(source: Path) -> None:
+    base = info(source, frames=40)
+    pts = np.cumsum([0] + [round(k * 1001 / 60) for k in (2, 3) * 20])
+    film = replace(base, constant=False, pts=pts[:-1], end=int(pts[-1]), time_base=Fraction(1, 1000))
+    assert "--normalize 24000/1001" in resolve(Job(source), film).warnings[0]
+    even = resolve(Job(source, normalize=NTSC), film)
+    assert even.frames == 40 and len(even.warnings) == 1 and "0 frames repeated, 0 dropped" in even.warnings[0]
+    assert resolve(Job(source), varying(source)).warnings == ()
+
+
 @pytest.mark.parametrize("first, last", [(None, None), (3, 7), (5, 10)])
 @pytest.mark.parametrize("times", [1, 2, 5])
 def test_written_times_are_those_of_the_schedule(source: Path, first: int | None, last: int | None, times: int) -> None:
