@@ -55,6 +55,23 @@ def test_pictures_of_a_range(frames: list[Item], options: ScheduleOptions, data:
     assert all(np.array_equal(m.pixels, w.pixels) for m, w in zip(made, whole[first:last], strict=True))
 
 
+@settings(max_examples=200, deadline=None)
+@given(inputs(smallest=1), options(passes=3), st.data())
+def test_pictures_with_holes_between_them(frames: list[Item], options: ScheduleOptions, data: st.DataObject) -> None:
+    film, pictures = film_of(frames), drawn(frames)
+    hold = data.draw(st.booleans())
+    decoded = [
+        Decoded(item, pixels) if isinstance(item, Frame) else item
+        for item, pixels in zip(film.timing(), pictures, strict=True)
+    ]
+    whole = list(Renderer(blend(), hold).render(decoded, options))
+    wanted = data.draw(st.lists(st.booleans(), min_size=len(whole), max_size=len(whole)))
+    made = list(Renderer(blend(), hold).render(decoded, options, Part(lambda number: wanted[number])))
+    expected = [each for each, kept in zip(whole, wanted, strict=True) if kept]
+    assert [each.pts for each in made] == [each.pts for each in expected]
+    assert all(np.array_equal(m.pixels, e.pixels) for m, e in zip(made, expected, strict=True))
+
+
 def test_outputs_that_nobody_wants_cost_nothing() -> None:
     film = film_of([*(Frame(Fraction(k, 24), False) for k in range(40)), End(Fraction(40, 24))])
     frame = np.zeros((2, 3, 3), np.uint8)

@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 from command import afitrt, process
-from video_helpers import drawn, pattern, payload
+from video_helpers import drawn, ffmpeg, pattern, payload
 
 from afitrt import segments
 from afitrt.options import Job, ModelOptions
@@ -206,6 +206,23 @@ def test_rates_spans_and_other_codecs(film: Path, tmp_path: Path) -> None:
         assert afitrt("render", job, "--segment", "0", "-q").code == 0
         assert afitrt("join", job, out).code == 0
         assert out.read_bytes() == (tmp_path / f"{name}.whole.mkv").read_bytes(), name
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_rate_that_varies_and_sound(tmp_path: Path, suffix: str) -> None:
+    film = tmp_path / "in.mkv"
+    picture = "testsrc2=s=64x48:r=24:d=3,select=not(eq(mod(n\\,7)\\,3))"
+    sound = ("-f", "lavfi", "-i", "sine=d=3", "-c:a", "aac", "-fps_mode", "vfr")
+    ffmpeg("-f", "lavfi", "-i", picture, *sound, "-c:v", "libx264", "-g", "12", "-output_ts_offset", "0.3", film)
+    whole, job, out = tmp_path / f"whole{suffix}", tmp_path / "job.json", tmp_path / f"out{suffix}"
+    assert afitrt("interpolate", film, whole, *FLAGS).code == 0
+    assert afitrt("plan", film, "-o", job, *FLAGS).code == 0
+    assert len(segments.read(job).times.spacings) > 3
+    count = len(segments.read(job).segments)
+    for number in reversed(range(count)):
+        assert afitrt("render", job, "--segment", number, "-q").code == 0
+    assert afitrt("join", job, out).code == 0
+    assert out.read_bytes() == whole.read_bytes()
 
 
 def test_a_folder_of_pictures(tmp_path: Path) -> None:
