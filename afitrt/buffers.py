@@ -38,6 +38,12 @@ class Pool:
         weakref.finalize(array.base, self._give_back, block).atexit = False
         return array.reshape(shape)
 
+    def reserve(self, count: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+        """Takes the memory of so many arrays from the system now, for those asked for later."""
+        arrays = [self.empty(shape, dtype) for _ in range(count)]
+        for array in arrays:
+            array.fill(0)  # What is not touched the system gives only when it is.
+
     def _give_back(self, block: npt.NDArray[np.uint8]) -> None:
         with self._lock:
             if block.size in self._spare:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import accumulate, count, islice
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import psutil
 
+from afitrt.buffers import pictures
 from afitrt.errors import ResourceError
-from afitrt.frames import Pixels
+from afitrt.frames import Pixels, VideoInfo
 from afitrt.models.protocol import Interpolator, Memory, StageClock
 from afitrt.options import ScheduleOptions
 from afitrt.render import Decoded, render
@@ -111,6 +115,26 @@ def memory(model: Memory, schedule: ScheduleOptions, frame_bytes: int) -> int:
     frames, made = live_nodes(schedule)
     queues = sum(max(limit, 2 * frame_bytes) for limit in (DECODED_BYTES, RENDERED_BYTES))
     return MARGIN + model.stages + (frames + made) * model.picture + frames * frame_bytes + queues
+
+
+def reserve(schedule: ScheduleOptions, info: VideoInfo, written: npt.DTypeLike, frames: int | None) -> None:
+    """Takes the memory of all decoded frames and finished pictures that can wait at once: a run then has its peak in
+    the first second, not when an encoder stalls for the first time. frames: how many are read, None of a pipe.
+    """
+    shape, read = (info.height, info.width, 3), np.dtype(np.uint8 if info.depth <= 8 else np.uint16)
+    most = 1 << 30 if frames is None else frames + 2
+
+    def waiting(limit: int, dtype: np.dtype[Any]) -> int:
+        # One more is being filled and one being emptied.
+        return min(most, max(1, limit // (math.prod(shape) * dtype.itemsize)) + 2)
+
+    decoded = min(most, waiting(DECODED_BYTES, read) + live_nodes(schedule)[0])
+    rendered = waiting(RENDERED_BYTES, np.dtype(written))
+    if read == np.dtype(written):
+        pictures.reserve(decoded + rendered, shape, read)
+    else:
+        pictures.reserve(decoded, shape, read)
+        pictures.reserve(rendered, shape, written)
 
 
 def check_memory(needed: int, size: str) -> None:

@@ -41,6 +41,14 @@ def test_memory_is_kept_while_a_view_of_it_lives(look: object) -> None:
     assert pool.spare == 72
 
 
+def test_what_is_reserved_is_what_is_handed_out() -> None:
+    pool = Pool()
+    pool.reserve(3, SHAPE, np.uint8)
+    assert pool.spare == 3 * 72
+    held = [pool.empty(SHAPE, np.uint8) for _ in range(3)]
+    assert pool.spare == 0 and len({address(array) for array in held}) == 3
+
+
 def test_memory_of_other_sizes_is_let_go() -> None:
     pool = Pool()
     for width in range(1, 20):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
 
-from afitrt import estimate, models
+from afitrt import estimate, models, video
 from afitrt.errors import AfitrtError, PartialInputError, stopped
 from afitrt.events import Done, Note, Progress, SceneFound, Started, Tell, Warned
 from afitrt.models.protocol import Interpolator
@@ -61,6 +61,8 @@ class Run:
             remove_folders(made)
             raise
         try:
+            written = video.picture_type(self._prepared.encode)
+            estimate.reserve(self._task.schedule, self._task.info, written, self._task.frames)
             with decoder as decoded:
                 head = list(islice(decoded, 2))
                 self._start(head, output.finished)
