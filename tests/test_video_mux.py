@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 from importlib import import_module
@@ -10,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from command import afitrt
 from video_helpers import X264, children, ffmpeg, packets, pattern, payload
 
 from afitrt.errors import OutputError, RenderError, UsageError
@@ -313,3 +315,12 @@ def moved(stamps: Stamps) -> Stamps:
     pts = stamps.pts.copy()
     pts[7] += round(Fraction(2, 1000) / stamps.time_base)
     return replace(stamps, pts=pts)
+
+
+def test_a_dry_run_tells_what_becomes_of_the_tracks(full: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    ffmpeg("-i", full, "-map", "0:1", "-map", "0:3", "-c", "copy", "-c:s", "mov_text", source)
+    told = afitrt("interpolate", source, "--dry-run", "--json", "--model", "blend")
+    assert told.code == 0 and any("stored as subrip" in each for each in json.loads(told.out)["warnings"])
+    refused = afitrt("interpolate", full, tmp_path / "out.mp4", "--dry-run", "--model", "blend")
+    assert refused.code == 4 and "--drop-tracks 3,4,5" in " ".join(refused.err.split())

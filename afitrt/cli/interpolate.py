@@ -142,14 +142,11 @@ def _check_stdout(job: Job, *, as_json: bool, dry_run: bool) -> None:
 
 
 def _describe(job: Job, report: Reporter, *, as_json: bool) -> None:
-    from afitrt import video
+    from afitrt import pipeline
     from afitrt.cli.console import print_json, stdout
-    from afitrt.task import resolve
 
-    info = video.probe_source(job.source, job.rate, job.filters)
-    task = resolve(job, info)
-    container = video.container_of(task.output)
-    encode, notes = video.choose_encoding(info, job.encode, container, video.find().encoders)
+    task, encode, warnings = pipeline.survey(job, lambda event: None)
+    info = task.info
     facts = {
         "source": str(info.path),
         "size": f"{info.width}x{info.height}",
@@ -161,7 +158,7 @@ def _describe(job: Job, report: Reporter, *, as_json: bool) -> None:
         "outputs": None if task.frames is None else task.outputs(task.frames),
         "codec": encode.codec,
         "pix_fmt": encode.pix_fmt,
-        "warnings": [*task.warnings, *notes],
+        "warnings": warnings,
     }
     if as_json:
         print_json(facts)

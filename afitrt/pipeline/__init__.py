@@ -5,6 +5,7 @@ from __future__ import annotations
 from afitrt.pipeline.apart import Crew, Lines, Processes, interpolate_apart
 from afitrt.pipeline.joining import join
 from afitrt.pipeline.planning import plan
+from afitrt.pipeline.preparing import survey
 from afitrt.pipeline.rendering import Placing, Rendering, placed
 from afitrt.pipeline.run import interpolate
 
@@ -19,4 +20,5 @@ __all__ = [
     "join",
     "placed",
     "plan",
+    "survey",
 ]

@@ -23,8 +23,11 @@ class Prepared:
     warnings: list[str]
 
 
-def prepare(job: Job, tell: Tell) -> Prepared:
-    """Probes, resolves and checks; `tell` hears the warnings."""
+def survey(job: Job, tell: Tell) -> tuple[Task, EncodeOptions, list[str]]:
+    """What a job means for its source, how it is encoded, and all that is to be said about the file; no network yet.
+
+    tell hears how long filters took. Raises what `resolve`, `choose_encoding`, `choose_tracks` and `try_tracks` raise.
+    """
     began = time.monotonic()
     info = video.probe_source(job.source, job.rate, job.filters)
     if job.filters:
@@ -33,11 +36,18 @@ def prepare(job: Job, tell: Tell) -> Prepared:
     container = video.container_of(task.output)
     encode, notes = video.choose_encoding(info, job.encode, container, video.find().encoders)
     notes += _tracks(info, container, job.drop_tracks)
+    return task, encode, [*task.warnings, *notes, *_room(task, encode)]
+
+
+def prepare(job: Job, tell: Tell) -> Prepared:
+    """Probes, resolves and checks; `tell` hears the warnings."""
+    task, encode, warnings = survey(job, tell)
+    info = task.info
     memory = estimate.memory(
         models.memory(job.model, info.width, info.height), task.schedule, frame_bytes=info.width * info.height * 6
     )
     estimate.check_memory(memory, f"{info.width}x{info.height} with {job.model.model}")
-    warnings = [*task.warnings, *notes, *_room(task, encode), *models.advice(job.model, info.width, info.height)]
+    warnings += models.advice(job.model, info.width, info.height)
     for warning in warnings:
         tell(Warned(warning))
     if video.doubtful(job.encode, encode):
