@@ -120,9 +120,9 @@ def scaling(job: Path, count: int, rounds: int) -> tuple[dict[str, Any], list[fl
     each: dict[int, list[float]] = {1: [], 2: []}
     spread = []
     for _ in range(rounds):
-        for workers in each:
+        for workers, rates in each.items():
             rate, seconds = crew(job, count, workers)
-            each[workers].append(rate)
+            rates.append(rate)
             spread += seconds if workers == 1 else []
     one, two = (statistics.median(rates) for rates in each.values())
     facts = {"one_worker": round(one, 3), "two_workers": round(two, 3), "ratio": round(one / two, 3)}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
+import platform
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from command import command_line
+from command import afitrt, command_line, process
 from video_helpers import pattern, payload
 
 MAKE = """
@@ -79,3 +83,26 @@ def test_a_home_that_may_only_be_read_serves_and_says_what_it_lacks(weights_home
     finally:
         for folder in folders:
             folder.chmod(0o755)
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_taken_away_ends_in_time_and_another_goes_on(tmp_path: Path) -> None:
+    clip = pattern(tmp_path / "in.mkv", seconds=20, size="320x240")
+    job = tmp_path / "job.json"
+    flags = ("--model", "blend", "--codec", "libx264", "--segment-outputs", "250")
+    assert afitrt("plan", clip, "-o", job, *flags).code == 0
+    with process("render", job, "--segments", "0-3", "--json") as running:
+        assert running.stdout is not None
+        lines = (json.loads(line) for line in running.stdout)
+        assert next(line for line in lines if line["event"] == "segment")["segment"] == 0
+        next(line for line in lines if line["event"] == "progress")
+        running.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        last = [*lines][-1]
+        assert running.wait(timeout=60) == 75 and time.monotonic() - began < 10
+    assert (last["event"], last["exit_code"]) == ("error", 75)
+    assert [path.name for path in sorted((tmp_path / "job.segments").glob("*.mkv"))] == ["segment-000000.mkv"]
+    again = afitrt("render", job, "--segments", "0-3", "--json")
+    found = [json.loads(line) for line in again.out.splitlines()]
+    done = [(each["segment"], each["found"], each["host"]) for each in found if each["event"] == "segment"]
+    assert done == [(number, number == 0, platform.node()) for number in range(4)]
