@@ -172,6 +172,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow  # All of them together.
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.row)
 def test_a_file_comes_back_with_its_facts(case: Case, tmp_path: Path) -> None:
     source = attach(case.clip, make(case.clip, tmp_path), tmp_path)

@@ -136,6 +136,16 @@ def test_pictures_and_pipes_hold_no_hdr_and_it_is_said(source: Path, tmp_path: P
     assert ran.code == 0 and "HDR facts are left out" in " ".join(ran.err.split())
 
 
+def test_filters_that_leave_hdr_take_its_facts_along(source: Path, tmp_path: Path) -> None:
+    tonemap = "zscale=t=linear:npl=100,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:p=bt709:r=tv,format=yuv420p10le"
+    for filters, name, stays in (("crop=64:40", "cropped", True), (tonemap, "mapped", False)):
+        out = tmp_path / f"{name}.mkv"
+        ran = afitrt("interpolate", source, out, *BLEND, "--preset", "ultrafast", "--vf", filters)
+        assert ran.code == 0, ran.err
+        assert ("mastering_display_luminance" in told(out)) == ("maximum_content_light_level" in told(out)) == stays
+        assert told(out)["transfer_characteristics"] == ("PQ" if stays else "BT.709")
+
+
 @pytest.mark.parametrize("location", ["left", "center", "topleft"])
 @pytest.mark.parametrize("codec", ["libx265", "libx264", "ffv1"])
 def test_the_place_of_chroma_is_written(tmp_path: Path, codec: str, location: str) -> None:

@@ -17,6 +17,7 @@ from afitrt.errors import InputError, UsageError
 from afitrt.frames import Colour, VideoInfo
 from afitrt.video.colour import pixel_format
 from afitrt.video.ffmpeg import KEEP_GAPS, ending, find, readable_path
+from afitrt.video.hdr import static_facts
 from afitrt.video.timeline import Packet, Timeline, timeline
 
 DEINTERLACE = "bwdif=mode=send_frame:deint=all"
@@ -91,14 +92,15 @@ def _first(info: VideoInfo, filters: str) -> tuple[VideoInfo, Fraction | None]:
         raise UsageError(found, "filters that ffmpeg knows and that give a picture", "--vf crop=1280:720, say")
     pix_fmt, chroma, wide, high, width, height, fields = picture.groups()
     words = [None if each in _UNKNOWN else each for each in (*(colours.groups() if colours else [""] * 4), chroma)]
+    colour = Colour(range=words[0], matrix=words[1], primaries=words[2], transfer=words[3], chroma_location=words[4])
     kept = replace(
-        info,
+        static_facts(info, colour, told.stderr),
         width=int(width),
         height=int(height),
         pix_fmt=pix_fmt,
         depth=pixel_format(pix_fmt).depth,
         sample_aspect=Fraction(int(wide) or 1, int(high)),
-        colour=Colour(range=words[0], matrix=words[1], primaries=words[2], transfer=words[3], chroma_location=words[4]),
+        colour=colour,
         interlaced=fields != "P",
     )
     return kept, Fraction(int(link[1]), int(link[2])) if link and int(link[1]) and int(link[2]) else None

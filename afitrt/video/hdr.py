@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from afitrt.errors import InputError
-from afitrt.frames import ContentLight, Mastering, VideoInfo
+from afitrt.frames import Colour, ContentLight, Mastering, VideoInfo
 from afitrt.video.ffmpeg import describe, knows_option, readable_path
 
 # Of libavutil/mastering_display_metadata.h: 3 x 2 primaries, 2 white, darkest, brightest as num, den; two flags.
@@ -76,6 +77,19 @@ def declared_dynamic(path: Any, codec: str, depth: int) -> tuple[str, ...]:
             "convert it first, as with ffmpeg's libplacebo filter",
         )
     return ("Dolby Vision",) if _RECORD in told else ()
+
+
+def static_facts(info: VideoInfo, colour: Colour, showinfo: str) -> VideoInfo:
+    """The source with HDR10's facts as far as its filtered pictures have them still, by the words of showinfo.
+
+    colour: of the filtered pictures. What is no PQ any more has none: zscale leaves them on.
+    """
+    still = info.colour.transfer == colour.transfer
+    return replace(
+        info,
+        mastering=info.mastering if still and "side data - Mastering display" in showinfo else None,
+        content_light=info.content_light if still and "side data - Content light" in showinfo else None,
+    )
 
 
 def dropped(info: VideoInfo) -> list[str]:
