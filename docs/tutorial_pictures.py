@@ -2,7 +2,8 @@
 
     python docs/tutorial_pictures.py [FOLDER]
 
-FOLDER is where the pictures go (docs/images).
+FOLDER is where the pictures go (docs/images). Commands run as far as the preview, whose panel of two passes holds the
+pictures that the job makes of that stretch of time.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/tutorial.md"
 FIRST, FRAMES = 9, 6
 """Frames that the strips show: around the red cel's jump, a quarter of a second."""
+PREVIEWED, HEIGHT = 6, 320
+"""First frame of the preview, and height of its panels; that of two passes is below left."""
 BANDS = (slice(46, 134), slice(186, 274))
 """Rows of a picture in which the red and the blue cel are."""
-WIDTH, GAP = 330, 6
+WIDTH, GAP = 250, 6
 """Of a band in a strip, and between bands, in pixels."""
 
 
 def commands(folder: Path) -> None:
-    """Runs the page in a folder, with afitrt as it is in this checkout."""
+    """Runs the page in a folder until preview.mkv is there, with afitrt as it is in this checkout."""
     programs = folder / "bin"
     programs.mkdir()
     for name, words in {"afitrt": "-m afitrt", "python": ""}.items():
@@ -42,7 +45,7 @@ def commands(folder: Path) -> None:
     for info, text in re.findall(r"^```(\S+[^\n]*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.M | re.S):
         if named := re.search(r"name=(\S+)", info):
             (folder / named[1]).write_text(text)
-        elif info == "bash":
+        elif info == "bash" and not (folder / "preview.mkv").exists():
             command = ["bash", "-euo", "pipefail", "-c", text]
             subprocess.run(command, cwd=folder, env=environment, check=True, stdin=subprocess.DEVNULL)
 
@@ -74,17 +77,24 @@ def write(picture: Pixels, path: Path) -> None:
     cv2.imwrite(str(path), picture[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
+def shown(folder: Path, out: Path) -> None:
+    """The pictures of the page, from its files in a folder."""
+    write(strip(pictures(folder / "clip.mkv")[FIRST : FIRST + FRAMES], FIRST, 1), out / "tutorial-source.png")
+    preview = pictures(folder / "preview.mkv")
+    write(preview[len(preview) // 2], out / "tutorial-preview.png")
+    height, width, _ = preview[0].shape
+    panels = [picture[height - HEIGHT :, : width // 2] for picture in preview]
+    begin = 2 * (FIRST - PREVIEWED)
+    write(strip(panels[begin : begin + 2 * FRAMES], FIRST, 2), out / "tutorial-smooth.png")
+
+
 def main() -> None:
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs/images"
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="afitrt-tutorial-") as scratch:
         folder = Path(scratch)
         commands(folder)
-        write(strip(pictures(folder / "clip.mkv")[FIRST : FIRST + FRAMES], FIRST, 1), out / "tutorial-source.png")
-        smooth = pictures(folder / "smooth.mkv")[2 * FIRST : 2 * (FIRST + FRAMES)]
-        write(strip(smooth, FIRST, 2), out / "tutorial-smooth.png")
-        preview = pictures(folder / "preview.mkv")
-        write(preview[len(preview) // 2], out / "tutorial-preview.png")
+        shown(folder, out)
 
 
 if __name__ == "__main__":
