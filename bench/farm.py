@@ -29,11 +29,11 @@ import time
 began = time.time()
 import sys
 from pathlib import Path
-spent, notes = {"interpreter": began - float(sys.argv[1])}, []
-def done(part, since=[began]):
-    now = time.time()
-    spent[part] = now - since[0]
-    since[0] = now
+spent, notes = {"interpreter": (began - float(sys.argv[1]), time.process_time())}, []
+def done(part, since=[began, time.process_time()]):
+    now = [time.time(), time.process_time()]
+    spent[part] = (now[0] - since[0], now[1] - since[1])
+    since[:] = now
 import av, cv2, numpy, onnx, onnxruntime
 from afitrt import models, pipeline, segments, video
 from afitrt.pipeline.preparing import make, prepare
@@ -53,7 +53,7 @@ interpolator.download(interpolator.between(*pair, [Fraction(1, 2)])[0])
 done("first picture")
 interpolator.close()
 import json
-print(json.dumps({"seconds": spent, "made": len(notes)}))
+print(json.dumps({"spent": spent, "made": len(notes)}))
 """
 
 
@@ -84,13 +84,19 @@ def drawn(path: Path, size: tuple[int, int], frames: int) -> Path:
 
 
 def start_up(job: Path, rounds: int) -> dict[str, Any]:
-    """Median seconds of each part of what a render process does before its second picture."""
+    """Median seconds, and seconds of CPU, of each part of what a render process does up to its first picture."""
     told = []
     for _ in range(rounds):
         command = [sys.executable, "-c", STARTUP, str(time.time()), str(job), str(job.with_suffix(".segments"))]
         told.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    parts = {name: round(statistics.median(each["seconds"][name] for each in told), 3) for name in told[0]["seconds"]}
-    return {"seconds": parts, "total": round(sum(parts.values()), 3), "made_again": max(each["made"] for each in told)}
+    facts: dict[str, Any] = {}
+    for column, kind in enumerate(("seconds", "cpu_seconds")):
+        names = list(told[0]["spent"])
+        facts[kind] = {
+            name: round(statistics.median(each["spent"][name][column] for each in told), 3) for name in names
+        }
+        facts[kind]["total"] = round(sum(facts[kind].values()), 3)
+    return {**facts, "made_again": max(each["made"] for each in told)}
 
 
 def crew(job: Path, count: int, workers: int) -> tuple[float, list[float]]:
@@ -151,7 +157,8 @@ def overhead(folder: Path, rounds: int) -> dict[str, Any]:
             ):
                 taken[name].append(value)
     medians = {
-        side: {name: statistics.median(values) for name, values in taken.items()} for side, taken in sides.items()
+        side: {name: round(statistics.median(values), 2) for name, values in taken.items()}
+        for side, taken in sides.items()
     }
     ratios = {name: round(medians["default"][name] / medians["one"][name], 4) for name in medians["one"]}
     return {"what": "blend, 640x360, libx265, 1500 pictures in 3 or more segments", "ratio": ratios, "medians": medians}
@@ -213,7 +220,7 @@ def main() -> None:
         measured, spread = scaling(jobs["rife"], count, given.rounds)
         facts["scaling"] = {"what": f"rife, {what} a worker, 12 pictures a segment", **measured}
         facts["overhead"] = overhead(folder, given.rounds)
-        facts["simulation"] = simulation(spread, facts["start_up"]["total"])
+        facts["simulation"] = simulation(spread, facts["start_up"]["seconds"]["total"])
     facts["hardware"]["load_at_end"] = os.getloadavg()[0]
     given.out.write_text(json.dumps(facts, indent=1) + "\n")
     print(json.dumps(facts, indent=1))

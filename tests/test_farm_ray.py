@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import av
 import psutil
 import pytest
 from command import afitrt, process
@@ -135,3 +136,25 @@ def test_a_film_from_two_nodes_one_of_which_is_killed_is_the_one_from_a_single_r
     assert (lines[-1]["event"], lines[-1]["outputs"]) == ("done", 384)
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"in.mkv", "out.mkv", "whole.mkv", "mount"}
+
+
+def test_a_stopped_run_keeps_its_segments_and_the_same_command_goes_on(head: object, tmp_path: Path) -> None:
+    clip = pattern(tmp_path / "in.mkv", "-c:v", "libx264", "-g", "12", seconds=6, rate="24", size="320x240")
+    flags = ("--model", "blend", "--codec", "libx264", "--preset", "medium", "--segment-outputs", "24", "--json")
+    words = ("interpolate", clip, tmp_path / "out.mkv", *flags, "--ray", head.address)  # type: ignore[attr-defined]
+    with process(*words) as running:
+        assert running.stdout is not None
+        lines = (json.loads(line) for line in running.stdout)
+        assert any(line["event"] == "segment" for line in lines)
+        running.send_signal(signal.SIGTERM)
+        last = [*lines][-1]
+        assert running.wait(timeout=30) == 75
+    assert (last["event"], last["exit_code"]) == ("error", 75) and "the same command goes on" in last["kept"]
+    with process(*words) as again:
+        out, err = again.communicate(timeout=60)
+    assert again.returncode == 0, err
+    told = [json.loads(line) for line in out.splitlines()]
+    (start,) = [each for each in told if each["event"] == "start"]
+    assert start["finished"] >= 24 and told[-1]["outputs"] == 288
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 288

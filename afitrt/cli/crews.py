@@ -13,12 +13,17 @@ import typer
 
 from afitrt.cli.flags import whole
 from afitrt.cli.jobs import numbers
-from afitrt.cli.segments import PathMaps
 from afitrt.errors import UsageError
 
 if TYPE_CHECKING:
     from afitrt.options import Job
     from afitrt.pipeline import Crew
+
+
+FarmPaths = Annotated[
+    list[str] | None,
+    typer.Option("--path-map", metavar="FROM=TO", help="FROM here is TO on the farm's machines; may be repeated."),
+]
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class CrewFlags:
     ray: Annotated[str | None, typer.Option("--ray", metavar="auto|HOST:PORT", help="Render on this Ray cluster.")] = (
         None
     )
-    path_map: PathMaps = None
+    path_map: FarmPaths = None
 
     def __bool__(self) -> bool:
         return any(each is not None for each in (self.workers, self.devices, self.ray))

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from afitrt.cli.segments import Folder, JobFile, PathMaps, Source, folder_of
+from afitrt.cli.crews import FarmPaths
+from afitrt.cli.segments import Folder, JobFile, Source, folder_of
 from afitrt.errors import UsageError
 
 app = typer.Typer(help="Jobs for render farms.", no_args_is_help=True, rich_markup_mode=None)
@@ -28,7 +29,7 @@ def template(
     ] = None,
     folder: Folder = None,
     source: Source = None,
-    path_map: PathMaps = None,
+    path_map: FarmPaths = None,
 ) -> None:
     """Write a template of the Open Job Description: step `render` over all segments, then step `join`.
 
