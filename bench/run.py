@@ -4,8 +4,8 @@
 
 All sides evaluate the same schedule (n_forward 2, 2x) over the same drawn frames, one source frame at a time in turn;
 every pair of pictures is compared. The torch sides run at their best of 1, 2 and torch's own number of threads. The
-largest size is measured on one pair. It writes bench/results/cpu.json, docs/images/speed.svg and README's table;
---quick measures 448x256 alone and writes bench/results/quick.json, --redraw measures nothing.
+largest size is measured on one pair. It writes bench/results/cpu.json, docs/images/speed.svg and the table of
+docs/explanation/speed.md. --quick measures 448x256 alone and writes bench/results/quick.json; --redraw measures none.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def encoding(case: Case) -> float:
 
 
 def table(found: dict[str, Any]) -> str:
-    """README's rows."""
+    """Rows for people."""
     lines = [
         "| size | model | per | afitrt | published network | with its cache | faster | of the bound |",
         "|---|---|---|---|---|---|---|---|",
@@ -249,7 +249,7 @@ def main() -> None:
         out.write_text(json.dumps({**facts, "results": results}, indent=1) + "\n")
     if not given.quick:
         found = json.loads(out.read_text())
-        put_table(ROOT / "README.md", COMMAND, table(found))
+        put_table(ROOT / "docs" / "explanation" / "speed.md", COMMAND, table(found))
         chart(found, ROOT / "docs" / "images" / "speed.svg")
 
 

@@ -25,6 +25,8 @@ from video_helpers import drawn, ffmpeg, noise, packets, pattern
 from afitrt import artefacts, build, estimate
 from afitrt.video import probe, space
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
 
 

@@ -23,6 +23,8 @@ from video_helpers import children, ffmpeg
 from afitrt.errors import InputError, PartialInputError
 from afitrt.video import count_packets
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 40
 """The watchdog's: a whole file of these takes half a second."""
 VIDEO = {

@@ -15,6 +15,8 @@ from video_helpers import drawn, noise
 from afitrt.frames import Pixels
 from afitrt.video import Reader, probe
 
+pytestmark = pytest.mark.slow
+
 LOSSLESS = ("--model", "blend", "--codec", "ffv1", "--pix-fmt", "bgr0")
 NTSC = Fraction(24000, 1001)
 

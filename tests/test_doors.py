@@ -18,6 +18,8 @@ from video_helpers import X264, drawn, ffmpeg, noise, packets, pattern, payload
 
 from afitrt.video import Reader, probe
 
+pytestmark = pytest.mark.slow
+
 BLEND = ("--model", "blend")
 FAST = (*BLEND, "--codec", "libx264", "--preset", "ultrafast")
 LOSSLESS = (*BLEND, "--codec", "ffv1")

@@ -13,6 +13,8 @@ from openjd.model import StepParameterSpaceIterator, create_job, decode_job_temp
 from afitrt.errors import UsageError
 from afitrt.farm import Film, PathMap, template, text, wanted
 
+pytestmark = pytest.mark.slow
+
 FILM = Film(
     home=Path("/films"),
     job=Path("/films/job.json"),

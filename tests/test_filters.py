@@ -15,6 +15,8 @@ from afitrt.errors import UsageError
 from afitrt.video import Reader, probe_source
 from afitrt.video.filters import DEINTERLACE, IVTC, judged
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
 TELECINE = "telecine=pattern=23"
 FIELDS = "tinterlace=interleave_top"

@@ -22,6 +22,8 @@ from afitrt.segments import Cutter, Plan, Recipe, Segment, Times, cut
 from afitrt.segments.job import ELSEWHERE
 from afitrt.segments.values import from_json, to_json
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = json.loads((Path(__file__).parent.parent / "docs" / "job.schema.json").read_text())
 FLAGS = ("--model", "blend", "--codec", "libx264", "--segment-outputs", "20")
 

@@ -11,6 +11,8 @@ from video_helpers import drawn, ffmpeg, noise
 
 from afitrt import video
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--model", "blend", "--codec", "ffv1")
 
 

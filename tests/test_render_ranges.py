@@ -19,6 +19,8 @@ from afitrt.options import ModelOptions, ScheduleOptions
 from afitrt.render import Decoded, Part, Renderer
 from afitrt.schedule import End, Frame
 
+pytestmark = pytest.mark.slow
+
 
 def blend() -> Blend:
     return Blend(Request(3, 2, np.uint8, ModelOptions("blend"), lambda _: None))

@@ -24,6 +24,8 @@ from afitrt.pipeline import Placing, placed
 from afitrt.segments import Store
 from afitrt.segments.job import Origin, options_of
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast", "--segment-outputs", "24")
 
 

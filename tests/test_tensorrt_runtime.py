@@ -37,6 +37,8 @@ from afitrt.runtimes.tensorrt.runtime import PINNED, TensorRtRuntime
 from afitrt.schedule import End, Frame
 from afitrt.video import probe
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEIGHT = 60, 50
 HALF = Fraction(1, 2)
 LIVE = Live(6, 4)

@@ -23,6 +23,8 @@ from afitrt.schedule import End, Frame, Node, Source, plan
 from afitrt.task import resolve
 from afitrt.video import Reader, find, probe, probe_source
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
 B_FRAMES = ("-c:v", "libx264", "-preset", "veryfast", "-bf", 3, "-g", 12)
 MS = Fraction(1, 1000)

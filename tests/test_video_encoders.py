@@ -23,6 +23,8 @@ from afitrt.video.arguments import check_arguments
 from afitrt.video.colour import from_rgb, written_colour
 from afitrt.video.encoders import ENCODERS, FRIENDLY, encoder_arguments, encoder_name
 
+pytestmark = pytest.mark.slow
+
 SOFTWARE = ("libx265", "libx264", "libsvtav1", "ffv1", "prores_ks")
 QUICK = {"libx265": "superfast", "libx264": "veryfast", "libsvtav1": "10"}
 

@@ -10,6 +10,8 @@ import pytest
 from command import afitrt
 from video_helpers import ffmpeg
 
+pytestmark = pytest.mark.slow
+
 ALONE = ("--model", "blend", "--codec", "ffv1", "--cuts", "1,2")
 
 

@@ -18,6 +18,8 @@ from afitrt.frames import Colour, ContentLight, Mastering
 from afitrt.options import EncodeOptions
 from afitrt.video import Writer, choose_encoding, find, hdr, probe
 
+pytestmark = pytest.mark.slow
+
 BLEND = ("--model", "blend")
 FAST = {"x265": ("--preset", "ultrafast"), "x264": ("--preset", "ultrafast"), "svt-av1": ("--preset", "12")}
 # Matroska's MasteringMetadata and MaxCLL, MP4's boxes.

@@ -33,6 +33,8 @@ from afitrt.video import (
     probe,
 )
 
+pytestmark = pytest.mark.slow
+
 QUICK = EncodeOptions(codec="libx265", preset="ultrafast")
 
 

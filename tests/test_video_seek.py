@@ -12,6 +12,8 @@ from afitrt.video import probe
 from afitrt.video.read import Reader
 from afitrt.video.seek import Entry, entry, index_packets
 
+pytestmark = pytest.mark.slow
+
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-bf", "3")
 CODECS = {
     "closed": (*X264, "-g", "12"),

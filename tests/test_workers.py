@@ -21,6 +21,8 @@ from afitrt.errors import InputError, RetryError, UsageError
 from afitrt.pipeline.pool import Pool, Work
 from afitrt.pipeline.rendering import Placing
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast", "--segment-outputs", "24")
 
 
