@@ -27,7 +27,7 @@ from afitrt.schedule import End, Frame
 
 OUT = Path(__file__).parent / "results" / "hold.json"
 SCHEDULE = ScheduleOptions(times=2, n_forward=2)
-SIZE, FRAMES = (448, 256), 24
+SIZE, FRAMES = (448, 256), 12
 
 
 def run(interpolator: Interpolator, hold: int, exact: bool) -> float:
