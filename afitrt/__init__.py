@@ -2,7 +2,7 @@
 
     import afitrt
 
-    afitrt.interpolate("in.mkv", "out.mkv", schedule=afitrt.ScheduleOptions(n_forward=3))
+    afitrt.interpolate("in.mkv", afitrt.Options(schedule=afitrt.ScheduleOptions(n_forward=3)))
 
 The names below are public; whatever else a room holds may change. They load on first use, so that importing afitrt
 costs nothing. For networks of your own see `afitrt.models` and `afitrt.testing`.
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from afitrt.api import interpolate
     from afitrt.errors import AfitrtError
     from afitrt.events import Done, Event
-    from afitrt.options import EncodeOptions, ModelOptions, SceneOptions, ScheduleOptions
+    from afitrt.options import EncodeOptions, ModelOptions, Options, SceneOptions, ScheduleOptions
     from afitrt.schedule import End, Frame, Mix, Output, Source, Step, plan
 
 _ROOMS = {
     "api": ("interpolate",),
     "errors": ("AfitrtError",),
     "events": ("Done", "Event"),
-    "options": ("EncodeOptions", "ModelOptions", "SceneOptions", "ScheduleOptions"),
+    "options": ("EncodeOptions", "ModelOptions", "Options", "SceneOptions", "ScheduleOptions"),
     "schedule": ("End", "Frame", "Mix", "Output", "Source", "Step", "plan"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
@@ -40,6 +40,7 @@ __all__ = [
     "Frame",
     "Mix",
     "ModelOptions",
+    "Options",
     "Output",
     "SceneOptions",
     "ScheduleOptions",

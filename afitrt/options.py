@@ -124,18 +124,17 @@ class EncodeOptions:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run of the whole pipeline. start and end: seconds on the source's clock, half-open; None is open.
+class Options:
+    """What can be asked of a run of the whole pipeline.
 
-    source: a video, a folder or pattern (%06d.png) of pictures, or `-` for y4m on standard input. output None names
-    the file after the rate that it really has, in `folder` or beside the source; a pattern makes PNG files, `-` is y4m
-    on standard output. rate: frames a second of pictures, which do not tell it. normalize: the constant rate to read
-    at. filters: ffmpeg's, in front of everything else. drop_tracks: numbers and kinds of tracks to leave out. hold: no
-    network runs between frames that are equal. segment_outputs: pictures of a segment, None for the default.
-    allow_mixed: machines may differ from segment to segment.
+    output None names the file after the rate that it really has, in `folder` or beside the source; a pattern makes PNG
+    files, `-` is y4m on standard output. start and end: seconds on the source's clock, half-open; None is open. rate:
+    frames a second of pictures, which do not tell it. normalize: the constant rate to read at. filters: ffmpeg's, in
+    front of everything else. drop_tracks: numbers and kinds of tracks to leave out. hold: no network runs between
+    frames that are equal. segment_outputs: pictures of a segment, None for the default. allow_mixed: machines may
+    differ from segment to segment.
     """
 
-    source: Path
     output: Path | None = None
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
     scenes: SceneOptions = field(default_factory=SceneOptions)
@@ -162,5 +161,15 @@ class Job:
             raise UsageError(
                 f"--segment-outputs {self.segment_outputs}", "a whole number from 1", "--segment-outputs 200"
             )
+
+
+@dataclass(frozen=True)
+class Job(Options):
+    """Options with what they are for: a video, a folder or pattern (%06d.png) of pictures, `-` for y4m on stdin."""
+
+    source: Path = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.output is None and self.source == Path("-"):
             raise UsageError("no OUT for what comes from standard input", "a name", "afitrt interpolate - OUT.mkv")

@@ -112,7 +112,9 @@ def whole_run(source: Path, options: ModelOptions, schedule: ScheduleOptions) ->
         if isinstance(event, Progress):
             marks.append((time.perf_counter(), event.outputs))
 
-    job = Job(source, source.with_name("null.mkv"), schedule, model=options, encode=EncodeOptions("ffv1"), hold=False)
+    job = Job(
+        source.with_name("null.mkv"), schedule, source=source, model=options, encode=EncodeOptions("ffv1"), hold=False
+    )
     with mock.patch("afitrt.pipeline.run.output_of", lambda *_: Null()):
         done = pipeline.interpolate(job, tell)
     return {

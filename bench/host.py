@@ -48,7 +48,9 @@ def measure(folder: Path) -> dict[str, Any]:
             writer.write(frames[number % len(frames)])
     written = FRAMES / (time.perf_counter() - began)
     schedule = ScheduleOptions(times=2, n_forward=1)
-    job = Job(source, folder / "smooth.mkv", schedule, model=ModelOptions(model="blend"), encode=ENCODE, overwrite=True)
+    job = Job(
+        folder / "smooth.mkv", schedule, source=source, model=ModelOptions(model="blend"), encode=ENCODE, overwrite=True
+    )
     began = time.perf_counter()
     done = pipeline.interpolate(job, lambda event: None)
     seconds = time.perf_counter() - began

@@ -31,18 +31,17 @@ def test_planning_loads_no_array_library() -> None:
 def test_interpolate_from_file_to_file(tmp_path: Path) -> None:
     clip = pattern(tmp_path / "in.mkv", seconds=0.4)
     heard: list[afitrt.Event] = []
-    done = afitrt.interpolate(
-        clip,
-        str(tmp_path / "out.mkv"),
+    options = afitrt.Options(
+        tmp_path / "out.mkv",
         schedule=afitrt.ScheduleOptions(times=3, n_forward=1),
         model=afitrt.ModelOptions("blend"),
         encode=afitrt.EncodeOptions("libx264", preset="ultrafast"),
-        tell=heard.append,
     )
+    done = afitrt.interpolate(str(clip), options, heard.append)
     assert (done.frames, done.outputs, done.rate) == (10, 30, "75")
     assert heard[-1] == done and Path(done.output) == tmp_path / "out.mkv"
     with pytest.raises(afitrt.AfitrtError, match="exists"):
-        afitrt.interpolate(clip, done.output, model=afitrt.ModelOptions("blend"))
+        afitrt.interpolate(clip, options)
 
 
 def test_plan_is_arithmetic() -> None:

@@ -111,9 +111,12 @@ def test_segments_are_whole_in_order_and_never_too_long(outputs: int, starts: se
 @pytest.mark.parametrize(
     "value",
     [
-        Job(Path("a b.mkv"), schedule=ScheduleOptions(None, Fraction(60000, 1001), 3), start=Fraction(5, 7)),
+        Job(source=Path("a b.mkv"), schedule=ScheduleOptions(None, Fraction(60000, 1001), 3), start=Fraction(5, 7)),
         Job(
-            Path("x"), Path("y.mp4"), scenes=SceneOptions(cuts=(3, 9)), encode=EncodeOptions(extra=(("tune", "film"),))
+            Path("y.mp4"),
+            source=Path("x"),
+            scenes=SceneOptions(cuts=(3, 9)),
+            encode=EncodeOptions(extra=(("tune", "film"),)),
         ),
     ],
 )

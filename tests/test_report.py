@@ -153,7 +153,7 @@ def test_thousands_of_cuts_keep_a_few_hundred_pictures_from_all_over_the_film() 
     assert CUTS_SHOWN // 2 <= len(seen.shown) <= CUTS_SHOWN
     gaps = np.diff([each.index for each in seen.shown])
     assert set(gaps) == {gaps[0]} and seen.shown[0].index == 1 and count - seen.shown[-1].index <= gaps[0]
-    tree = ElementTree.fromstring(page(gather(Job(Path("none.mkv")), Heard(), seen, None), seen))
+    tree = ElementTree.fromstring(page(gather(Job(source=Path("none.mkv")), Heard(), seen, None), seen))
     texts = [each.text or "" for each in tree.iter("h2")]
     assert f"Cuts: {len(seen.shown)} of {count - 1}, evenly chosen" in texts
 
@@ -278,7 +278,7 @@ def test_an_error_before_done_is_told_with_what_was_kept() -> None:
     error = AfitrtError("the <lamp> fell", "a lamp", "pick it up")
     error.kept = "out.partial.mkv"
     seen = watched([1, 2])
-    tree, facts = parsed(page(gather(Job(Path("none.mkv")), Heard(), seen, error), seen))
+    tree, facts = parsed(page(gather(Job(source=Path("none.mkv")), Heard(), seen, error), seen))
     assert facts["run"]["error"]["found"] == "the <lamp> fell" and facts["output"] is None
     assert "kept: out.partial.mkv" in "".join(tree.itertext())
 

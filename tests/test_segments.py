@@ -372,7 +372,7 @@ def test_a_network_renders_on_the_cpu_what_was_planned_for_it(weights_home: Path
 def test_a_job_keeps_whether_a_gpu_works_and_a_machine_says_which(
     model: ModelOptions, device: int | None, planned: int | None, here: int | None
 ) -> None:
-    job = Job(Path("in.mkv"), model=model)
+    job = Job(source=Path("in.mkv"), model=model)
     options = options_of(job, job.schedule, job.encode)
     assert options["model"]["device"] == planned
     recipe = segments.Recipe(Origin(Path("in.mkv"), 1, ""), options, {}, "", 24)

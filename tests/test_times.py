@@ -227,7 +227,7 @@ def positions(nodes: dict[Node, Fraction], node: Node) -> Fraction:
 )
 def test_two_hours_of_varying_frames_never_drift(options: ScheduleOptions, tmp_path: Path) -> None:
     info = uneven_film(200_000)
-    task = resolve(Job(tmp_path / "in.mkv", tmp_path / "out.mkv", schedule=options), info)
+    task = resolve(Job(tmp_path / "out.mkv", source=tmp_path / "in.mkv", schedule=options), info)
     frames = (Frame(task.time(k), cut=k % 5000 == 0) for k in range(info.frames))
     stamps = task.stamps(task.outputs(info.frames))
     written = iter(stamps.pts.tolist())

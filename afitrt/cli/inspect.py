@@ -100,7 +100,7 @@ def scenes(
     if report is not None:
         reporting.check(report, overwrite=True)
     # A job for its options alone: nothing is written, but standard input must have a name for its output.
-    job = Job(source, source, scenes=scenes.options(), rate=_given_rate(rate), filters=filters.chain())
+    job = Job(source, source=source, scenes=scenes.options(), rate=_given_rate(rate), filters=filters.chain())
     info = video.probe_source(source, job.rate, job.filters)
     with reporting.seen(job, report) as watch:
         verdicts = list(_verdicts(info, job.scenes, watch))
