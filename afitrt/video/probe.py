@@ -19,7 +19,7 @@ from afitrt.frames import Colour, VideoInfo
 from afitrt.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, ZSCALE_MATRICES, pixel_format
 from afitrt.video.demux import check_jump, demux, shown, stored
 from afitrt.video.hdr import content_light_of, declared_dynamic, dynamic_of, mastering_of
-from afitrt.video.timeline import timeline
+from afitrt.video.timeline import timed, timeline
 
 A_VIDEO = "a video file that ffmpeg can read, such as .mkv or .mp4"
 
@@ -48,12 +48,7 @@ def probe(path: Path) -> VideoInfo:
         damage = f"its index names {declared} frames, {there} are there"
     _check_picture(first)
     return replace(
-        first,
-        rate=times.rate,
-        time_base=times.time_base,
-        pts=times.pts,
-        end=times.end,
-        constant=times.constant,
+        timed(first, times),
         damage=damage,
         dynamic=first.dynamic or declared_dynamic(path, first.codec, first.depth),
         untimed=demuxed.untimed,

@@ -42,6 +42,13 @@ class Timeline:
     constant: bool
 
 
+def timed(info: VideoInfo, times: Timeline) -> VideoInfo:
+    """The same video with these times."""
+    return replace(
+        info, rate=times.rate, time_base=times.time_base, pts=times.pts, end=times.end, constant=times.constant
+    )
+
+
 def timeline(packets: Sequence[Packet], time_base: Fraction, hints: Sequence[Fraction]) -> Timeline:
     """The frames that packets (one each, in any order, at least one) stand for.
 
