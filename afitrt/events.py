@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 
@@ -97,7 +97,7 @@ class Done(Event):
     interpolated: pictures that the network made. held: in-betweens, shown or not,
     that needed no network of their own, because frames are equal. device_memory: bytes of the GPU at the peak.
     waited: seconds that rendering stood still for the decoder and for the encoder. Several workers do not tell
-    interpolated, held, stages and waited: None or empty.
+    interpolated, held, stages and waited: None or empty, as when they are left out.
     """
 
     kind: ClassVar[str] = "done"
@@ -107,12 +107,12 @@ class Done(Event):
     rate: str
     varies: bool
     scenes: int
-    interpolated: int | None
-    held: int | None
-    seconds: float
-    device_memory: int | None
-    stages: dict[str, dict[str, float]]
-    waited: dict[str, float]
+    interpolated: int | None = None
+    held: int | None = None
+    seconds: float = field(kw_only=True)
+    device_memory: int | None = None
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    waited: dict[str, float] = field(default_factory=dict)
 
 
 Tell = Callable[[Event], None]

@@ -67,6 +67,11 @@ class Task:
         return self.timing.rate
 
     @property
+    def partial(self) -> Path:
+        """Where a run that fails keeps what is finished of a video."""
+        return self.output.with_name(f"{self.output.stem}.partial.mkv")
+
+    @property
     def normalised(self) -> bool:
         """Are frames repeated and dropped to make the rate constant?"""
         return self.timing is not self.info

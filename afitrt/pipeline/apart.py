@@ -197,7 +197,7 @@ class _Apart:
         goes_on = f"{total} finished segments in {store.folder}, where the same command goes on" if total else None
         if not count:
             return goes_on
-        partial = self._task.output.with_name(f"{self._task.output.stem}.partial.mkv")
+        partial = self._task.partial
         with suppress(AfitrtError):
             pieces = [store.path(number) for number in range(count)]
             segments.put_together(pieces, ranges[count - 1][1], self._task, partial)
@@ -212,12 +212,7 @@ class _Apart:
             rate=str(self._task.rate),
             varies=self._task.varies,
             scenes=len(plan.cuts) + 1,
-            interpolated=None,
-            held=None,
             seconds=time.monotonic() - self._began,
-            device_memory=None,
-            stages={},
-            waited={},
         )
 
 

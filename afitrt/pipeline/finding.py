@@ -51,10 +51,5 @@ def _found(job: Job) -> Done | None:
         rate=str(task.rate),
         varies=task.varies,
         scenes=known.scenes,
-        interpolated=None,
-        held=None,
         seconds=0.0,
-        device_memory=None,
-        stages={},
-        waited={},
     )

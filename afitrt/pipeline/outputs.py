@@ -90,7 +90,7 @@ class VideoFile(Whole):
         """See Output: OUT.partial.mkv, playable."""
         if not self._aside.exists() or not (count := video.count_packets(self._aside)):
             return None
-        partial = self._task.output.with_name(f"{self._task.output.stem}.partial.mkv")
+        partial = self._task.partial
         try:
             self._mux(partial, count)
         except AfitrtError:

@@ -182,7 +182,7 @@ class SegmentedFile:
             pieces, outputs = [*pieces, piece], outputs + more
         if not outputs:
             return None
-        partial = self._task.output.with_name(f"{self._task.output.stem}.partial.mkv")
+        partial = self._task.partial
         try:
             put_together(pieces, outputs, self._task, partial)
         except AfitrtError:
