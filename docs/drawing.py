@@ -106,6 +106,14 @@ def _line(axis: Any, moments: Moments, first: int = 0, last: int = figures.LENGT
     axis.plot([time for time, _ in kept], [place for _, place in kept], **style)
 
 
+def _held(axis: Any, places: list[Fraction], first: int) -> None:
+    """The source: each place until the next one."""
+    times = range(first, first + len(places))
+    axis.step(
+        times, [float(place) for place in places], where="post", color=GREY, linewidth=4, alpha=0.5, label="source"
+    )
+
+
 def motion() -> Any:
     """Place against time, before and after, for three ways of holding and three numbers of passes."""
     names = ("ones", "twos", "threes")
@@ -113,8 +121,7 @@ def motion() -> Any:
     first, last = figures.BEGIN, figures.BEGIN + figures.CYCLE
     for axis, name in zip(axes[0], names, strict=True):
         places = figures.cel(HOLDS[name])
-        frames = [(float(k), float(places[k])) for k in range(first, last + 1)]
-        axis.step(*zip(*frames, strict=True), where="post", color=GREY, linewidth=4, alpha=0.5, label="source")
+        _held(axis, [places[k] for k in range(first, last + 1)], first)
         for n in PASSES:
             style = {"color": COLOURS[n], "marker": "o", "markersize": 3, "label": f"n = {n}"}
             _line(axis, figures.scheduled(places, n), first, last, **style)
@@ -158,8 +165,7 @@ def dropping() -> Any:
     figure, axes = _axes(2, 9.6, 3.4, sharey=True)
     first, last = figures.BEGIN, figures.BEGIN + 2 * figures.CYCLE
     for axis, (name, places) in zip(axes[0], cels.items(), strict=True):
-        frames = [(float(k), float(places[k])) for k in range(first, last + 1)]
-        axis.step(*zip(*frames, strict=True), where="post", color=GREY, linewidth=4, alpha=0.5, label="source")
+        _held(axis, [places[k] for k in range(first, last + 1)], first)
         dropped = {"color": COLOURS[3], "marker": "s", "markersize": 3, "label": "duplicates dropped"}
         _line(axis, figures.plain(places, kept), first, last, **dropped)
         ours = {"color": COLOURS[2], "marker": "o", "markersize": 3, "label": "every frame an apex, n = 2"}
@@ -182,8 +188,7 @@ def edges() -> Any:
         (begins, threes, 3, 0, 4, "correct"),
         (ends, ones, 2, length - 4, length, "shrink"),
     ):
-        steps = [(float(k), float(places[min(k, length - 1)])) for k in range(low, high + 1)]
-        axis.step(*zip(*steps, strict=True), where="post", color=GREY, linewidth=4, alpha=0.5, label="source")
+        _held(axis, [places[min(k, length - 1)] for k in range(low, high + 1)], low)
         for on, colour, mark in ((True, COLOURS[2], "o"), (False, COLOURS[1], "v")):
             moments = figures.scheduled(places, n, times, **{switch: on})
             style = {"color": colour, "marker": mark, "markersize": 4}

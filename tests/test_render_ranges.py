@@ -17,7 +17,7 @@ from afitrt.models import Request
 from afitrt.models.blend import Blend
 from afitrt.options import ModelOptions, ScheduleOptions
 from afitrt.render import Decoded, Part, Renderer
-from afitrt.schedule import End, Frame
+from afitrt.schedule import End, Film, Frame
 
 pytestmark = pytest.mark.slow
 
@@ -32,15 +32,19 @@ def drawn(frames: list[Item]) -> list[np.ndarray]:
     return [np.random.default_rng(value).integers(0, 256, (2, 3, 3), np.uint8) for value in values]
 
 
+def decoded(film: Film, frames: list[Item]) -> list[Decoded | End]:
+    """All of a film with its pictures."""
+    return [
+        Decoded(item, pixels) if isinstance(item, Frame) else item
+        for item, pixels in zip(film.timing(), drawn(frames), strict=True)
+    ]
+
+
 @settings(max_examples=300, deadline=None)
 @given(inputs(smallest=1), options(passes=3), st.data())
 def test_pictures_of_a_range(frames: list[Item], options: ScheduleOptions, data: st.DataObject) -> None:
-    film, pictures = film_of(frames), drawn(frames)
-    hold = data.draw(st.booleans())
-    everything = [
-        Decoded(item, pixels) if isinstance(item, Frame) else item
-        for item, pixels in zip(film.timing(), pictures, strict=True)
-    ]
+    film, hold = film_of(frames), data.draw(st.booleans())
+    everything = decoded(film, frames)
     whole = list(Renderer(blend(), hold).render(everything, options))
     if not whole:
         return
@@ -60,15 +64,11 @@ def test_pictures_of_a_range(frames: list[Item], options: ScheduleOptions, data:
 @settings(max_examples=200, deadline=None)
 @given(inputs(smallest=1), options(passes=3), st.data())
 def test_pictures_with_holes_between_them(frames: list[Item], options: ScheduleOptions, data: st.DataObject) -> None:
-    film, pictures = film_of(frames), drawn(frames)
     hold = data.draw(st.booleans())
-    decoded = [
-        Decoded(item, pixels) if isinstance(item, Frame) else item
-        for item, pixels in zip(film.timing(), pictures, strict=True)
-    ]
-    whole = list(Renderer(blend(), hold).render(decoded, options))
+    everything = decoded(film_of(frames), frames)
+    whole = list(Renderer(blend(), hold).render(everything, options))
     wanted = data.draw(st.lists(st.booleans(), min_size=len(whole), max_size=len(whole)))
-    made = list(Renderer(blend(), hold).render(decoded, options, Part(lambda number: wanted[number])))
+    made = list(Renderer(blend(), hold).render(everything, options, Part(lambda number: wanted[number])))
     expected = [each for each, kept in zip(whole, wanted, strict=True) if kept]
     assert [each.pts for each in made] == [each.pts for each in expected]
     assert all(np.array_equal(m.pixels, e.pixels) for m, e in zip(made, expected, strict=True))
