@@ -125,9 +125,10 @@ class Renderer:
         self._stand(node, same)
 
     def evaluate(self, step: Step) -> Iterator[Rendered]:
-        """The step's outputs in order, then frees what it releases."""
-        self._compute(step)
+        """The step's outputs in order, then frees what it releases. A source frame waits for no network."""
         for output in step.outputs:
+            if not isinstance(self._resolved(output.node), Source):
+                self._compute(step)
             yield self._begun(output)()
         for node in step.release:
             self._release(node)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from video_helpers import drawn, noise
 
+from afitrt import estimate
 from afitrt.frames import Pixels
 from afitrt.models.blend import Blend
 from afitrt.models.manifest import Request
@@ -122,6 +123,27 @@ def test_a_source_output_is_the_decoded_picture_itself() -> None:
     assert isinstance(first, Decoded) and isinstance(last, Decoded)
     assert rendered[0].pixels is first.pixels
     assert rendered[-1].pixels is last.pixels
+
+
+def test_the_first_frame_of_a_film_waits_for_no_network() -> None:
+    model = Positions()
+    pictures = render(decoded(9), ScheduleOptions(n_forward=2), model)
+    assert not next(pictures).interpolated and not model.pairs
+    assert next(pictures).interpolated and model.pairs
+    pictures.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("spent", "pairs"), [(0.1, 2), (1.0, 1)])
+def test_the_estimate_takes_a_second_pair_only_where_the_first_was_quick(spent: float, pairs: int) -> None:
+    class Slow(Positions):
+        def between(self, left: int, right: int, times: Sequence[Fraction]) -> list[int]:
+            self.clock.calls["fuse"], self.clock.seconds["fuse"] = 1, spent
+            return super().between(left, right, times)
+
+    model = Slow()
+    clock = estimate.time_pair(model, *(np.full((1, 1, 3), value, np.float32) for value in (0, 1)))
+    assert clock.seconds == {"fuse": spent} and model.pairs.total() == pairs and not model.clock.calls
+    model.close()
 
 
 def test_leaving_early_and_failing_give_everything_back() -> None:
