@@ -3,12 +3,14 @@
 It is as late as a device may be: work queued on a stream runs only when somebody waits for it, so a missing wait
 shows as wrong data. Fresh memory, freed memory and the target of an unfinished download hold garbage. What a GPU
 would answer with silent corruption raises Misuse: memory freed twice, used after, freed with work under way, or
-left; copies to or from memory that is not pinned; the default stream.
+left; copies to or from memory that is not pinned; the default stream. It takes what pycuda 2026.1 takes and no more:
+its integers are Python's own, and freeing never raises but writes to standard error, for so its destructors do.
 """
 
 from __future__ import annotations
 
 import gc
+import operator
 import sys
 import threading
 import weakref
@@ -18,13 +20,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest import mock
 
+import fake_graphs
 import host_kernels
 import numpy as np
 
+from afitrt.runtimes.cuda import driver as border
 from afitrt.runtimes.kernels import THREADS, Launch, picture, splat
 
 FRESH, FREED, UNFINISHED = 0xA5, 0xDD, 0xCC
+
+
+UNCAPTURABLE = (
+    *("cuMemAlloc", "cuMemFree", "cuMemHostAlloc", "cuMemFreeHost", "cuStreamSynchronize"),
+    *("cuEventQuery", "cuEventSynchronize", "cuModuleLoadDataEx", "cuModuleGetFunction"),
+)
+"""Calls that end the capture of a stream."""
 
 
 class Misuse(AssertionError):
@@ -41,6 +53,17 @@ class MemoryError(Error):
 
 class LogicError(Error):
     """Most other errors."""
+
+
+class ArgumentError(TypeError):
+    """As Boost.Python's, for an argument that no signature takes."""
+
+
+def integer(value: Any) -> int:
+    """What Boost.Python takes for an integer; it takes none of numpy's."""
+    if not isinstance(value, int):
+        raise ArgumentError(f"{type(value).__name__} did not match C++ signature")
+    return value
 
 
 @dataclass(frozen=True)
@@ -74,7 +97,11 @@ class Memory:
 
 
 class FakeCuda:
-    """The driver's state. `calls` counts calls by the names of the driver's functions."""
+    """The driver's state. `calls` counts calls by the names of the driver's functions.
+
+    statuses: what the next call of a C function for graphs answers. milliseconds: that the GPU spends on one call,
+    queued by itself and in a graph. graph_bytes: device memory of a graph.
+    """
 
     def __init__(self, *gpus: Gpu) -> None:
         self.gpus = gpus
@@ -84,9 +111,23 @@ class FakeCuda:
         self.device: list[Memory] = []
         self.pinned: list[Memory] = []
         self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.graphs: dict[int, list[Callable[[], None]]] = {}
+        self.statuses: dict[str, int] = {}
+        self.milliseconds = {"plain": 1.0, "graph": 0.5}
+        self.clock = 0.0
+        self.graph_bytes = 0
+        self._graph_memory: dict[int, Callable[[], None]] = {}
         self._failures: dict[str, str] = {}
         self._threads = threading.local()
         self.module = _module(self)
+        self.library = fake_graphs.library(self)
+
+    def graph_memory(self, handle: int) -> None:
+        """Takes a graph's memory, or gives it back."""
+        if (give := self._graph_memory.pop(handle, None)) is not None:
+            give()
+        elif self.graph_bytes:
+            self._graph_memory[handle] = self.library_memory(self.graph_bytes)
 
     def fail(self, function: str, words: str) -> None:
         """The next call of the driver's function fails with these words."""
@@ -96,10 +137,27 @@ class FakeCuda:
         """Every fake function starts here."""
         self.calls[function] += 1
         words = self._failures.pop(function, None) or self.lost
+        if words is None and function in UNCAPTURABLE:
+            words = self.spoilt()
         if words is None and in_context and not self.contexts:
             words = "invalid device context"
         if words is not None:
             raise (MemoryError if words == "out of memory" else LogicError)(f"{function} failed: {words}")
+
+    def spoilt(self) -> str | None:
+        """Ends the captures under way, for a call that cannot be part of one; the driver's words."""
+        captures = [stream.capture for stream in self.streams if stream.capture is not None]
+        for capture in captures:
+            capture.whole = False
+        return fake_graphs.WORDS[fake_graphs.UNSUPPORTED].decode() if captures else None
+
+    @contextmanager
+    def cleaning(self) -> Iterator[None]:
+        """What fails inside is written, not raised, as pycuda's destructors do."""
+        try:
+            yield
+        except Error as error:
+            print(f"PyCUDA WARNING: a clean-up operation failed (dead context maybe?)\n{error}", file=sys.stderr)
 
     @property
     def contexts(self) -> list[Any]:
@@ -120,6 +178,7 @@ class FakeCuda:
         for memory in (*self.device, *self.pinned):
             memory.live = False
         self.streams.clear()
+        self.graphs.clear()
         self.contexts.clear()
 
     def used(self) -> int:
@@ -151,6 +210,7 @@ class FakeCuda:
             "pinned memory": sum(memory.live for memory in self.pinned),
             "streams": len(self.streams),
             "contexts": len(self.contexts),
+            "graphs": len(self.graphs) + len(self.library.graphs),
         }
         if any(left.values()):
             raise Misuse(f"left behind: {left}")
@@ -165,7 +225,8 @@ def installed(fake: FakeCuda) -> Iterator[FakeCuda]:
     before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)  # type: ignore[arg-type]
     try:
-        yield fake
+        with mock.patch.object(border, "library", lambda: fake.library):
+            yield fake
     finally:
         for name, module in before.items():
             if module is None:
@@ -199,13 +260,16 @@ def _contexts(fake: FakeCuda) -> dict[str, Any]:
             fake.contexts.pop()
 
         def detach(self) -> None:
-            fake.call("cuDevicePrimaryCtxRelease")
+            if self not in fake.contexts:
+                raise LogicError("context::detach failed: invalid device context - cannot detach from invalid context")
             fake.contexts.remove(self)
+            with fake.cleaning():
+                fake.call("cuDevicePrimaryCtxRelease", in_context=False)
 
     class Device:
         def __init__(self, ordinal: int) -> None:
             fake.call("cuDeviceGet", in_context=False)
-            self._gpu = fake.gpus[ordinal]
+            self._gpu = fake.gpus[integer(ordinal)]
 
         @staticmethod
         def count() -> int:
@@ -235,6 +299,8 @@ def _memory(fake: FakeCuda) -> dict[str, Any]:
     class DeviceAllocation:
         def __init__(self, nbytes: int) -> None:
             fake.call("cuMemAlloc")
+            if integer(nbytes) < 1:
+                raise LogicError("cuMemAlloc failed: invalid argument")
             if fake.used() + nbytes > fake.gpus[0].memory:
                 raise MemoryError("cuMemAlloc failed: out of memory")
             self._memory = Memory(nbytes)
@@ -243,22 +309,27 @@ def _memory(fake: FakeCuda) -> dict[str, Any]:
         def __int__(self) -> int:
             return self._memory.address
 
+        __index__ = __int__
+
         def free(self) -> None:
-            fake.call("cuMemFree")
-            if any(stream.busy for stream in fake.streams):
+            with fake.cleaning():
+                fake.call("cuMemFree")
+            if any(stream.busy for stream in fake.streams) and not fake.lost:
                 raise Misuse("device memory freed with work under way")
             self._memory.bury()
 
     class PagelockedHostAllocation:
         def __init__(self, shape: Any, dtype: Any) -> None:
             fake.call("cuMemHostAlloc")
-            self._memory = Memory(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+            sides = (shape,) if isinstance(shape, int) else tuple(map(integer, shape))
+            self._memory = Memory(int(np.prod(sides)) * np.dtype(dtype).itemsize)
             self.__array_interface__ = self._memory.array.view(dtype).reshape(shape).__array_interface__
             fake.pinned.append(self._memory)
 
         def free(self) -> None:
-            fake.call("cuMemFreeHost")
-            if any(stream.busy for stream in fake.streams):
+            with fake.cleaning():
+                fake.call("cuMemFreeHost")
+            if any(stream.busy for stream in fake.streams) and not fake.lost:
                 raise Misuse("pinned memory freed with work under way")
             self._memory.bury()
 
@@ -276,8 +347,10 @@ def _streams(fake: FakeCuda) -> dict[str, Any]:
     class Stream:
         def __init__(self, flags: int = 0) -> None:
             fake.call("cuStreamCreate")
+            integer(flags)
             fake.streams.add(self)
             self.handle = id(self)
+            self.capture: fake_graphs.Capture | None = None
             self._queue: deque[Callable[[], None]] = deque()
             self._done = 0
 
@@ -286,11 +359,32 @@ def _streams(fake: FakeCuda) -> dict[str, Any]:
             return bool(self._queue)
 
         @property
+        def done(self) -> int:
+            return self._done
+
+        @property
         def issued(self) -> int:
             return self._done + len(self._queue)
 
-        def enqueue(self, work: Callable[[], None]) -> None:
-            self._queue.append(work)
+        def enqueue(self, work: Callable[[], None], nodes: int = 0) -> None:
+            """Queues work, or takes it down; nodes: calls in it, where it is a graph."""
+            if self.capture is not None:
+                self.capture.work.append(work)
+                return
+
+            def spend() -> None:
+                work()
+                fake.clock += nodes * fake.milliseconds["graph"] if nodes else fake.milliseconds["plain"]
+
+            self._queue.append(spend)
+
+        def stamp(self, event: Event) -> None:
+            """Queues that an event notes the time."""
+
+            def note() -> None:
+                event.time = fake.clock
+
+            self._queue.append(note)
 
         def run_to(self, position: int) -> None:
             while self._done < position:
@@ -304,11 +398,18 @@ def _streams(fake: FakeCuda) -> dict[str, Any]:
 
         def wait_for_event(self, event: Event) -> None:
             fake.call("cuStreamWaitEvent")
-            self.enqueue(event.marked())
+            if not isinstance(event, Event):
+                raise ArgumentError("wait_for_event takes an Event")
+            if self.capture is not None:
+                self.capture.whole = False
+                raise LogicError("cuStreamWaitEvent failed: dependency created on uncaptured work in another stream")
+            self._queue.append(event.marked())
 
     class Event:
         def __init__(self, flags: int = 0) -> None:
             fake.call("cuEventCreate")
+            self._timing = not integer(flags) & fake.module.event_flags.DISABLE_TIMING
+            self.time: float | None = None
             # Weak, for an event keeps no stream alive; a stream ends with its work done.
             self._stream: Callable[[], Stream | None] = lambda: None
             self._position = 0
@@ -320,8 +421,26 @@ def _streams(fake: FakeCuda) -> dict[str, Any]:
 
         def record(self, stream: Stream | None = None) -> Event:
             fake.call("cuEventRecord")
-            self._stream, self._position = weakref.ref(_given(stream)), _given(stream).issued
+            if _given(stream).capture is not None:
+                raise Misuse("an event recorded in a graph tells nothing outside it")
+            if self._timing:
+                self.time = None
+                stream.stamp(self)
+            self._stream, self._position = weakref.ref(stream), stream.issued
             return self
+
+        def query(self) -> bool:
+            fake.call("cuEventQuery")
+            stream = self._stream()
+            return stream is None or stream.done >= self._position
+
+        def time_since(self, start: Event) -> float:
+            fake.call("cuEventElapsedTime")
+            if not (self._timing and start._timing):
+                raise LogicError("cuEventElapsedTime failed: invalid resource handle")
+            if self.time is None or start.time is None:
+                raise LogicError("cuEventElapsedTime failed: device not ready")
+            return self.time - start.time
 
         def synchronize(self) -> Event:
             fake.call("cuEventSynchronize")
@@ -334,7 +453,14 @@ def _streams(fake: FakeCuda) -> dict[str, Any]:
 def _given(stream: Any) -> Any:
     if stream is None:
         raise Misuse("work on the default stream")
+    if not hasattr(stream, "enqueue"):
+        raise ArgumentError(f"a stream was expected, not {type(stream).__name__}")
     return stream
+
+
+def at(address: Any) -> int:
+    """An address on the device, as pycuda takes it: an integer, or what it allocated."""
+    return operator.index(address) if hasattr(address, "free") else integer(address)
 
 
 def _copies(fake: FakeCuda) -> dict[str, Any]:
@@ -342,6 +468,7 @@ def _copies(fake: FakeCuda) -> dict[str, Any]:
         """Looks both ends up now, for errors where they are made, and again when the copy runs."""
         fake.call(function)
         find()
+        _given(stream)
 
         def run() -> None:
             to, source = find()
@@ -350,17 +477,23 @@ def _copies(fake: FakeCuda) -> dict[str, Any]:
         _given(stream).enqueue(run)
 
     def memcpy_htod_async(dest: int, src: np.ndarray, stream: Any = None) -> None:
-        queued_copy("cuMemcpyHtoDAsync", lambda: (fake.bytes_at(dest, src.nbytes), fake.pinned_bytes(src)), stream)
+        queued_copy("cuMemcpyHtoDAsync", lambda: (fake.bytes_at(at(dest), src.nbytes), fake.pinned_bytes(src)), stream)
 
     def memcpy_dtoh_async(dest: np.ndarray, src: int, stream: Any = None) -> None:
-        queued_copy("cuMemcpyDtoHAsync", lambda: (fake.pinned_bytes(dest), fake.bytes_at(src, dest.nbytes)), stream)
+        queued_copy("cuMemcpyDtoHAsync", lambda: (fake.pinned_bytes(dest), fake.bytes_at(at(src), dest.nbytes)), stream)
         fake.pinned_bytes(dest)[:] = UNFINISHED
 
     def memcpy_dtod_async(dest: int, src: int, size: int, stream: Any = None) -> None:
-        queued_copy("cuMemcpyDtoDAsync", lambda: (fake.bytes_at(dest, size), fake.bytes_at(src, size)), stream)
+        nbytes = integer(size)
+        queued_copy(
+            "cuMemcpyDtoDAsync", lambda: (fake.bytes_at(at(dest), nbytes), fake.bytes_at(at(src), nbytes)), stream
+        )
 
     def memset_d8_async(dest: int, data: int, size: int, stream: Any = None) -> None:
-        queued_copy("cuMemsetD8Async", lambda: (fake.bytes_at(dest, size), np.full(size, data, np.uint8)), stream)
+        if not 0 <= integer(data) <= 255:
+            raise OverflowError("can't convert to unsigned char")
+        byte = np.full(integer(size), data, np.uint8)
+        queued_copy("cuMemsetD8Async", lambda: (fake.bytes_at(at(dest), size), byte), stream)
 
     return {
         "memcpy_htod_async": memcpy_htod_async,
@@ -379,7 +512,13 @@ def _programs(fake: FakeCuda) -> dict[str, Any]:
         def __call__(self, *args: Any, grid: Any, block: Any, stream: Any = None) -> None:
             fake.call("cuLaunchKernel")
             if len(args) != 1 or not isinstance(args[0], np.void):
-                raise TypeError("pycuda passes structures by value as numpy.void only")
+                raise TypeError("invalid type on parameter #0 (0-based)")
+            if not (isinstance(grid, tuple) and isinstance(block, tuple)):
+                raise ArgumentError("grid and block are tuples")
+            _ = [integer(side) for side in (*grid, *block)]
+            # As pycuda packs it.
+            if len(bytes(memoryview(args[0]))) != self._argument.itemsize:
+                raise Misuse(f"an argument of {args[0].itemsize} bytes")
             if tuple(block) != (THREADS, 1, 1) or min(grid) < 1:
                 raise Misuse(f"launch of {grid} blocks of {block} threads")
             argument = np.array(args[0]).view(self._argument)
@@ -410,6 +549,7 @@ def _programs(fake: FakeCuda) -> dict[str, Any]:
 
     def module_from_buffer(image: bytes) -> Module:
         fake.call("cuModuleLoadDataEx")
+        memoryview(image)
         if not image.startswith(b"\x7fELF"):
             raise LogicError("cuModuleLoadDataEx failed: device kernel image is invalid")
         return Module(image)

@@ -39,7 +39,8 @@ class Severity(IntEnum):
 class FakeTensorRT:
     """The library's state: `calls` counts, `failures` names kinds of calls whose next one fails.
 
-    at: what happens before the call of a kind that has this number, from 1.
+    at: what happens before the call of a kind that has this number, from 1. uncapturable: execution allocates, as
+    that of some engines does, which no stream takes that is captured.
     """
 
     def __init__(self, cuda: fake_cuda.FakeCuda | None = None, capabilities: tuple[str, ...] = ()) -> None:
@@ -48,6 +49,7 @@ class FakeTensorRT:
         self.failures: set[str] = set()
         self.at: dict[tuple[str, int], Callable[[], object]] = {}
         self.measured: list[bytes] = []
+        self.uncapturable = False
         self.module = _module(self, capabilities)
 
     def called(self, what: str) -> bool:
@@ -87,14 +89,14 @@ def _module(fake: FakeTensorRT, capabilities: tuple[str, ...]) -> ModuleType:
     module.__spec__ = SimpleNamespace(name="tensorrt")  # type: ignore[assignment]
     names: dict[str, Any] = {
         "__version__": VERSION,
-        "BuilderFlag": IntEnum("BuilderFlag", ["TF32", "FP16"]),
+        "BuilderFlag": IntEnum("BuilderFlag", ["TF32", "FP16", *(["REQUIRE_USER_ALLOCATION"] if capabilities else [])]),
         "NetworkDefinitionCreationFlag": IntEnum("NetworkDefinitionCreationFlag", ["STRONGLY_TYPED"], start=1),
         "ExecutionContextAllocationStrategy": IntEnum("Strategy", ["STATIC", "USER_MANAGED"], start=0),
         "TensorIOMode": IntEnum("TensorIOMode", ["NONE", "INPUT", "OUTPUT"], start=0),
         "IProgressMonitor": type("IProgressMonitor", (), {}),
         "nptype": lambda kind: TYPES[kind],
         **_logging(),
-        **_building(fake),
+        **_building(fake, capabilities),
         **_running(fake),
     }
     if capabilities:
@@ -132,7 +134,7 @@ def _starting(fake: FakeTensorRT) -> Callable[[Any], None]:
     return start
 
 
-def _building(fake: FakeTensorRT) -> dict[str, Any]:
+def _building(fake: FakeTensorRT, capabilities: tuple[str, ...]) -> dict[str, Any]:
     start = _starting(fake)
 
     class TimingCache:
@@ -155,6 +157,9 @@ def _building(fake: FakeTensorRT) -> dict[str, Any]:
 
         def clear_flag(self, flag: Any) -> None:
             self.flags.discard(flag)
+
+        def set_flag(self, flag: Any) -> None:
+            self.flags.add(flag)
 
         def create_timing_cache(self, data: bytes) -> TimingCache:
             return TimingCache(data)
@@ -183,6 +188,7 @@ def _building(fake: FakeTensorRT) -> dict[str, Any]:
 
         def build_serialized_network(self, network: Any, config: Config) -> bytes | None:
             assert fake.module.BuilderFlag.TF32 not in config.flags
+            assert not capabilities or fake.module.BuilderFlag.REQUIRE_USER_ALLOCATION in config.flags
             monitor = config.progress_monitor
             monitor.phase_start("Building engine", None, 2)
             for step in range(2):
@@ -244,6 +250,9 @@ def _running(fake: FakeTensorRT) -> dict[str, Any]:
             assert fake.cuda is not None
             if fake.called("execute"):
                 return False
+            if fake.uncapturable and (words := fake.cuda.spoilt()):
+                self._engine.logger.log(Severity.ERROR, f"IExecutionContext::enqueueV3: Cuda Runtime ({words})")
+                return False
             if missing := set(self._engine.names) - self._addresses.keys():
                 raise fake_cuda.Misuse(f"no address for {missing}")
             if self._scratch is None or self._scratch[1] < SCRATCH or self._scratch[0] % 256:
@@ -263,7 +272,8 @@ def _running(fake: FakeTensorRT) -> dict[str, Any]:
     class Engine:
         device_memory_size_v2 = SCRATCH
 
-        def __init__(self, data: bytes) -> None:
+        def __init__(self, data: bytes, logger: Any) -> None:
+            self.logger = logger
             model = onnx.load_model_from_string(data)
             if fake.cuda is not None:
                 # Memory of the library's own, given back with the engine.
@@ -312,6 +322,6 @@ def _running(fake: FakeTensorRT) -> dict[str, Any]:
             if fake.called("deserialize"):
                 self._logger.log(Severity.ERROR, "the engine plan was made by another version")
                 return None
-            return Engine(data)
+            return Engine(data, self._logger)
 
     return {"Runtime": Runtime}

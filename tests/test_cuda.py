@@ -29,6 +29,7 @@ from afitrt.errors import (
 )
 from afitrt.frames import Geometry, from_planar, to_planar
 from afitrt.runtimes import cuda, kernels
+from afitrt.runtimes.cuda import driver as border
 from afitrt.runtimes.kernels import Conversion, Launch, RgbLayout, Splat
 
 MIB = 1 << 20
@@ -178,14 +179,20 @@ def test_a_gpu_lost_in_mid_run_may_be_tried_again(fake):
     fake.contexts.clear()
 
 
-def test_a_failure_while_closing_is_told_unless_another_came_first(fake):
-    fake.fail("cuDevicePrimaryCtxRelease", "unknown error")
-    with pytest.raises(RetryError, match="closing GPU 0"), cuda.Device():
+def test_a_failure_while_closing_is_told_unless_another_came_first(fake, device):
+    fake.fail("cuStreamSynchronize", "unknown error")
+    with pytest.raises(RetryError, match="waiting for GPU 0"), cuda.Stream(device):
         pass
-    with pytest.raises(ZeroDivisionError), cuda.Device():
-        fake.fail("cuDevicePrimaryCtxRelease", "unknown error")
+    with pytest.raises(ZeroDivisionError), cuda.Stream(device):
+        fake.fail("cuStreamSynchronize", "unknown error")
         raise ZeroDivisionError
-    fake.contexts.clear()
+
+
+def test_what_pycuda_only_writes_when_it_cleans_up_stops_nothing(fake, capsys):
+    with cuda.Device() as device, cuda.DeviceMemory(device, 64), cuda.PinnedMemory(device, 64):
+        for function in ("cuMemFree", "cuMemFreeHost", "cuDevicePrimaryCtxRelease"):
+            fake.fail(function, "unknown error")
+    assert capsys.readouterr().err.count("a clean-up operation failed") == 3
 
 
 def test_a_second_thread_must_enter_the_device(device):
@@ -320,6 +327,15 @@ def test_an_arena_hands_out_what_was_planned_and_nothing_else(device, stream):
         assert arena.peak == arena.capacity
 
 
+def test_an_arena_hands_out_the_lowest_of_its_free_blocks(device, stream):
+    with cuda.Arena(device, {64: 3}) as arena:
+        blocks = [arena.take(64, stream) for _ in range(3)]
+        assert blocks == sorted(blocks, key=lambda block: block.address)
+        for block in (blocks[0], blocks[2], blocks[1]):
+            arena.give(block, stream)
+        assert [arena.take(64, stream) for _ in range(3)] == blocks
+
+
 def test_an_arena_too_large_for_the_card_is_refused(fake, device):
     with pytest.raises(ResourceError, match="out of memory"):
         cuda.Arena(device, {MIB: 65})
@@ -395,6 +411,139 @@ def test_a_pinned_buffer_is_touched_again_only_after_its_copy(device, stream):
         with pytest.raises(ResourceError, match="pinned"):
             pool.take()
         assert device.counters.pinned_bytes == 1024
+
+
+# --- graphs ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copying(device, stream):
+    """Four bytes of device memory, and what queues a fill of the first and a copy of it to the third."""
+    with cuda.DeviceMemory(device, 4) as memory, cuda.PinnedMemory(device, 4) as target:
+
+        def queue(byte):
+            stream.fill(memory.address, byte, 1)
+            stream.copy(memory.address, memory.address + 2, 1)
+
+        def now():
+            stream.download(memory.address, target.array)
+            stream.synchronize()
+            return target.array.tolist()
+
+        stream.fill(memory.address, 0, 4)
+        yield queue, now
+        stream.synchronize()
+
+
+def test_a_graph_is_taken_down_and_runs_at_every_launch_only(fake, device, stream, copying):
+    queue, now = copying
+    with cuda.Graph(device, stream, lambda: queue(7)) as graph:
+        assert now() == [0, 0, 0, 0]
+        for byte in (7, 7):
+            graph.launch(stream)
+            assert now() == [byte, 0, byte, 0]
+            queue(1)
+            assert now() == [1, 0, 1, 0]
+        assert (device.counters.graphs, device.counters.captures) == (1, 1)
+        assert fake.calls["cuGraphLaunch"] == 2
+    assert (device.counters.graphs, device.counters.captures) == (0, 1)
+    graph.close()
+    assert fake.calls["cuGraphExecDestroy"] == fake.calls["cuGraphDestroy"] == 1
+
+
+def test_a_graph_works_on_the_addresses_it_was_given(fake, device, stream):
+    memory = cuda.DeviceMemory(device, 4)
+    with cuda.Graph(device, stream, lambda: stream.fill(memory.address, 1, 4)) as graph:
+        memory.close()
+        graph.launch(stream)
+        with pytest.raises(Misuse, match="not in live"):
+            stream.synchronize()
+
+
+@pytest.mark.parametrize("forbidden", ["allocate", "wait for another stream", "synchronize"])
+def test_what_cannot_be_part_of_a_graph_is_refused_and_the_stream_works_on(device, stream, copying, forbidden):
+    queue, now = copying
+    with cuda.Stream(device) as other:
+        mark = other.record(cuda.Event(device))
+
+        def spoil():
+            queue(9)
+            if forbidden == "allocate":
+                cuda.DeviceMemory(device, 64)
+            elif forbidden == "synchronize":
+                stream.synchronize()
+            else:
+                stream.wait(mark)
+
+        with pytest.raises(RenderError, match=r"when stream is capturing|uncaptured work in another stream"):
+            cuda.Graph(device, stream, spoil)
+        queue(3)
+        assert now() == [3, 0, 3, 0]
+    assert device.counters.graphs == 0
+
+
+@pytest.mark.parametrize(
+    ("function", "status", "kind", "words"),
+    [
+        ("cuStreamBeginCapture_v2", 900, RenderError, "capturing a graph on GPU 0 .* when stream is capturing"),
+        ("cuStreamEndCapture", 901, RenderError, "previous error during capture"),
+        ("cuGraphInstantiateWithFlags", 2, ResourceError, "making a graph on GPU 0 .*out of memory"),
+        ("cuGraphInstantiateWithFlags", 12345, RenderError, "cuGraphInstantiateWithFlags failed: error 12345"),
+    ],
+)
+def test_a_graph_that_cannot_be_made_has_the_drivers_words(fake, device, stream, function, status, kind, words):
+    fake.statuses[function] = status
+    with pytest.raises(kind, match=words), cuda.DeviceMemory(device, 4) as memory:
+        cuda.Graph(device, stream, lambda: stream.fill(memory.address, 1, 4))
+    for each in fake.streams:
+        each.capture = None
+    assert not fake.graphs and not fake.library.graphs
+
+
+def test_a_graph_that_cannot_start_says_so(fake, device, stream, copying):
+    queue, _ = copying
+    with cuda.Graph(device, stream, lambda: queue(7)) as graph:
+        fake.statuses["cuGraphLaunch"] = 999
+        with pytest.raises(RetryError, match=r"starting a graph on GPU 0 .*cuGraphLaunch failed: unknown error"):
+            graph.launch(stream)
+
+
+def test_an_interruption_inside_leaves_no_capture_behind(device, stream, copying):
+    queue, now = copying
+
+    def interrupted():
+        queue(7)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cuda.Graph(device, stream, interrupted)
+    queue(2)
+    assert now() == [2, 0, 2, 0]
+
+
+def test_the_drivers_library_is_the_one_that_pycuda_loads():
+    try:
+        library = border.library()
+    except MissingToolError as error:
+        assert "libcuda" in error.found or "nvcuda" in error.found
+        assert error.hint
+    else:
+        assert library.cuGraphLaunch
+
+
+def test_events_tell_the_time_of_the_device(fake, device, stream, copying):
+    queue, now = copying
+    now()
+    began, ended = cuda.Event(device, timing=True), cuda.Event(device, timing=True)
+    stream.record(began)
+    queue(1)
+    stream.record(ended)
+    assert not ended.done()
+    now()
+    assert ended.done()
+    assert ended.milliseconds_since(began) == 2 * fake.milliseconds["plain"]
+    with pytest.raises(RenderError, match="timing on GPU 0"):
+        ended.milliseconds_since(stream.record(cuda.Event(device)))
 
 
 # --- kernels --------------------------------------------------------------------------------------------------

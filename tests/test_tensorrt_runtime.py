@@ -31,7 +31,7 @@ from afitrt.options import ModelOptions, ScheduleOptions
 from afitrt.render import Decoded, render
 from afitrt.runtimes import choosing
 from afitrt.runtimes.onnx import OnnxRuntime
-from afitrt.runtimes.tensorrt import engines, memory
+from afitrt.runtimes.tensorrt import engines, memory, replay
 from afitrt.runtimes.tensorrt.memory import Live
 from afitrt.runtimes.tensorrt.runtime import PINNED, TensorRtRuntime
 from afitrt.schedule import End, Frame
@@ -166,6 +166,52 @@ def test_after_the_first_pair_nothing_is_allocated_and_everything_is_given_back(
     assert machine.cuda.calls["cuStreamSynchronize"] == 0, "the device is never waited for as a whole"
     network.close()
     assert machine.cuda.used() == 0
+
+
+@pytest.mark.slow
+def test_stages_become_graphs_that_make_the_same_bits(
+    machine: Machine, frames: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "TRIALS", 1)
+    network = machine.network(np.uint8)
+    runtime: Any = network._runtime
+    runtime.reserve()
+    counters, machine.cuda.graph_bytes = runtime._device.counters, 4096
+    planned = counters.allocations
+    pairs = (frames[:2], frames[2:4])
+    made = [[middle(network, pair)[0] for pair in pairs] for _ in range(4)]
+    use = network.device_use()
+    assert {stage: each.way for stage, each in use.launching.items()} == dict.fromkeys(GMFSS.stages, "graph")
+    assert len([said for said in machine.said if "as a CUDA graph" in said]) == len(GMFSS.stages)
+    assert (counters.allocations, counters.graphs) == (planned, counters.captures)
+    assert use.peak == runtime._others + runtime._arena.peak + 4096 * counters.graphs
+    executed, captures = machine.trt.calls["execute"], counters.captures
+    made.append([middle(network, pair)[0] for pair in pairs])
+    assert machine.trt.calls["execute"] == executed and counters.captures == captures
+    for again in made[1:]:
+        np.testing.assert_array_equal(again, made[0])
+    network.close()
+
+
+def test_a_stage_that_cannot_be_captured_runs_on_and_one_whose_graph_fails_is_named(
+    machine: Machine, frames: list[Any]
+) -> None:
+    network = machine.network(np.uint8)
+    (expected,) = middle(network, frames[:2])
+    machine.trt.uncapturable = True
+    for _ in range(3):
+        np.testing.assert_array_equal(middle(network, frames[:2])[0], expected)
+    launching = network.device_use().launching
+    assert launching["match"].way == "plain" and "stage match failed on the GPU" in launching["match"].refused
+    assert launching["splat"].way == "undecided" and launching["splat"].refused == ""
+    assert len([said for said in machine.said if said.startswith("stage match runs without CUDA graphs")]) == 1
+    pictures = [network.upload(frame) for frame in frames[:2]]
+    machine.cuda.statuses["cuGraphLaunch"] = 719
+    with pytest.raises(RenderError, match="stage splat: starting a graph on GPU 0"):
+        network.between(*pictures, [HALF])
+    for picture in pictures:
+        network.release(picture)
+    network.close()
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,15 +15,30 @@ Tensor = Any
 
 
 @dataclass(frozen=True)
+class Launching:
+    """How a stage is started on a GPU. way: "plain" (call by call), "graph" (a CUDA graph), or "undecided" so far.
+
+    plain, graph: milliseconds of one run, as the GPU measured them; None before. refused: why it cannot be a graph.
+    """
+
+    way: str
+    plain: float | None
+    graph: float | None
+    refused: str
+
+
+@dataclass(frozen=True)
 class DeviceUse:
     """What a runtime works on. name: a GPU's, None for the CPU.
 
-    planned, peak: bytes of the GPU's memory, as foreseen and at most so far; None where nothing tells.
+    planned, peak: bytes of the GPU's memory, as foreseen and at most so far; None where nothing tells. launching: of
+    each stage, where there is a choice.
     """
 
     name: str | None = None
     planned: int | None = None
     peak: int | None = None
+    launching: Mapping[str, Launching] = field(default_factory=dict)
 
 
 CPU = DeviceUse()

@@ -1,7 +1,8 @@
-"""The CUDA room: context, streams, events, planned memory and kernel launches, on pycuda."""
+"""The CUDA room: context, streams, events, graphs, planned memory and kernel launches, on pycuda."""
 
 from afitrt.runtimes.cuda.device import Counters, Device, DeviceMemory, Event, PinnedMemory, Program, Stream
 from afitrt.runtimes.cuda.driver import DeviceInfo, calling, devices, driver_version
+from afitrt.runtimes.cuda.graphs import Graph
 from afitrt.runtimes.cuda.memory import Arena, Block, PinnedBuffer, PinnedPool, planned_bytes
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "DeviceInfo",
     "DeviceMemory",
     "Event",
+    "Graph",
     "PinnedBuffer",
     "PinnedMemory",
     "PinnedPool",

@@ -24,11 +24,13 @@ _NON_BLOCKING = 1
 
 @dataclass
 class Counters:
-    """Memory taken from the driver: live bytes, and allocations since the device was opened."""
+    """Taken from the driver: live bytes, and allocations since the device was opened; live graphs, and made ones."""
 
     device_bytes: int = 0
     pinned_bytes: int = 0
     allocations: int = 0
+    graphs: int = 0
+    captures: int = 0
 
 
 class Device(Closing):
@@ -121,14 +123,27 @@ class PinnedMemory(Closing):
 
 
 class Event:
-    """A mark in a stream's work, made by Stream.record, that streams and the host can wait for."""
+    """A mark in a stream's work, made by Stream.record, that streams and the host can wait for.
 
-    def __init__(self, device: Device) -> None:
+    timing: it also keeps the moment when the device came by.
+    """
+
+    def __init__(self, device: Device, timing: bool = False) -> None:
         self._device = device
         with calling(f"making an event on {device}") as driver:
             flags = driver.event_flags
             # The host sleeps while it waits: decoding and encoding need the processor.
-            self.driver_event = driver.Event(flags.DISABLE_TIMING | flags.BLOCKING_SYNC)
+            self.driver_event = driver.Event(flags.BLOCKING_SYNC | (0 if timing else flags.DISABLE_TIMING))
+
+    def done(self) -> bool:
+        """Is the work before the mark done? Never waits."""
+        with calling(f"asking {self._device} for an event"):
+            return bool(self.driver_event.query())
+
+    def milliseconds_since(self, start: Event) -> float:
+        """The device's time between two marks that are done, of events made with timing."""
+        with calling(f"timing on {self._device}"):
+            return float(self.driver_event.time_since(start.driver_event))
 
     def synchronize(self) -> None:
         """Waits on the host until the work before the mark is done; at once when nothing was ever recorded."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +85,14 @@ def calling(doing: str) -> Iterator[Any]:
         yield driver
     except driver.Error as error:
         raise _translation(doing, error) from error
+
+
+def library() -> Any:
+    """The driver's own library, which pycuda has loaded, for the calls that pycuda does not have."""
+    try:
+        return ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError as error:
+        raise _translation("loading the NVIDIA driver", error) from error
 
 
 @dataclass(frozen=True)

@@ -75,12 +75,13 @@ class Arena(Closing):
     def take(self, nbytes: int, stream: Stream) -> Block:
         """The smallest free block that holds so many bytes, for work on this stream.
 
-        Raises ResourceError when the plan foresaw none.
+        Of several, the one at the lowest address: so a schedule that repeats itself soon finds the same addresses
+        again, as CUDA graphs want them. Raises ResourceError when the plan foresaw none.
         """
         for size, blocks in self._free.items():
             if blocks and size >= nbytes:
-                # The block given back last: most likely by the same stream, and still in cache.
-                block = blocks.pop()
+                block = min(blocks, key=lambda each: each.address)
+                blocks.remove(block)
                 block.take(stream)
                 self.used += block.nbytes
                 self.peak = max(self.peak, self.used)

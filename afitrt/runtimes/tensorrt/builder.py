@@ -162,6 +162,9 @@ class _Building:
         config.progress_monitor = monitor
         # FP32 means FP32: TF32 has the mantissa of half, and the table of precision keeps what must not have that.
         config.clear_flag(self._trt.BuilderFlag.TF32)
+        # Nothing is allocated while it runs: memory is as planned, and a stream that runs it can be captured.
+        if (planned := getattr(self._trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)) is not None:
+            config.set_flag(planned)
         self._aim(config)
         cache = self._timing_cache(config)
         data = builder.build_serialized_network(network, config)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from afitrt.runtimes.tensorrt import memory
 from afitrt.runtimes.tensorrt.engine import Engine
 from afitrt.runtimes.tensorrt.engines import KERNEL_STAGES, ensure_engine
 from afitrt.runtimes.tensorrt.flavours import FLAVOURS, check_target
+from afitrt.runtimes.tensorrt.replay import Replay
 from afitrt.runtimes.tensorrt.work import DeviceTensor, EngineWork, SplatWork, Work
 
 PINNED, SPARE = 6, 2
@@ -65,6 +67,7 @@ class TensorRtRuntime:
         self._flavour = FLAVOURS[options.runtime]
         self._flavour.load()
         self._stages: dict[str, TensorRtStage] = {}
+        self._replays: dict[str, Replay] = {}
         self._arena: cuda.Arena | None = None
         self._scratch: list[cuda.Block] = []
         self._device = cuda.Device(options.gpu)
@@ -99,6 +102,7 @@ class TensorRtRuntime:
             told = artefacts.read_sidecar(path)["about"].get("weight_bytes")
             work = EngineWork(Engine(self._flavour, name, path), told or 0)
         self._stages[name] = TensorRtStage(name, self, work)
+        self._replays[name] = Replay(self._device, name, self._say)
         return self._stages[name]
 
     def reserve(self) -> memory.DevicePlan:
@@ -136,8 +140,9 @@ class TensorRtRuntime:
 
     def device_use(self) -> DeviceUse:
         """See Runtime."""
-        arena = self._memory()
-        return DeviceUse(str(self._device), self._planned, self._others + arena.peak)
+        peak = self._memory().peak + self._others + sum(replay.nbytes for replay in self._replays.values())
+        launching = {name: replay.found for name, replay in self._replays.items()}
+        return DeviceUse(str(self._device), self._planned, peak, launching)
 
     def run(self, name: str, work: Work, tensors: dict[str, DeviceTensor]) -> dict[str, DeviceTensor]:
         """Queues a stage on the compute stream; its results, which are the caller's."""
@@ -147,8 +152,10 @@ class TensorRtRuntime:
             for slot in work.outputs
         }
         known = {slot.name: tensors[slot.name] for slot in work.inputs} | made
+        addresses = {each: tensor.block.address for each, tensor in known.items()}
+        queue = partial(work.enqueue, addresses, self._compute)
         try:
-            work.enqueue({each: tensor.block.address for each, tensor in known.items()}, self._compute)
+            self._replays[name].run(tuple(addresses.values()), queue, self._compute)
         except AfitrtError as error:
             for tensor in made.values():
                 with suppress(AfitrtError):
@@ -245,6 +252,8 @@ class TensorRtRuntime:
         for stream in (self._up, self._compute, self._down):
             with suppress(AfitrtError):
                 stream.close()
+        for replay in self._replays.values():
+            replay.close()
         for stage in self._stages.values():
             if isinstance(stage.work, EngineWork):
                 stage.work.engine.close()
