@@ -161,10 +161,15 @@ class FakeCuda:
 
     @property
     def contexts(self) -> list[Any]:
-        """This thread's stack of contexts."""
+        """This thread's stack of contexts, as pycuda keeps it."""
         if not hasattr(self._threads, "stack"):
-            self._threads.stack = []
+            self._threads.stack, self._threads.driver_stack = [], []
         return self._threads.stack
+
+    @property
+    def driver_contexts(self) -> list[int]:
+        """Handles on the driver's own stack of this thread, on which pycuda keeps one context at most."""
+        return self._threads.driver_stack if self.contexts is not None else []
 
     def library_memory(self, nbytes: int) -> Callable[[], None]:
         """Device memory that another library takes from the driver; what is returned gives it back."""
@@ -180,6 +185,7 @@ class FakeCuda:
         self.streams.clear()
         self.graphs.clear()
         self.contexts.clear()
+        self.driver_contexts.clear()
 
     def used(self) -> int:
         """Bytes of live device memory."""
@@ -209,7 +215,7 @@ class FakeCuda:
             "device memory": sum(memory.live for memory in self.device),
             "pinned memory": sum(memory.live for memory in self.pinned),
             "streams": len(self.streams),
-            "contexts": len(self.contexts),
+            "contexts": len(self.contexts) + len(self.driver_contexts),
             "graphs": len(self.graphs) + len(self.library.graphs),
         }
         if any(left.values()):
@@ -252,16 +258,27 @@ def _contexts(fake: FakeCuda) -> dict[str, Any]:
     class Context:
         def push(self) -> None:
             fake.call("cuCtxPushCurrent", in_context=False)
+            if fake.contexts:
+                fake.driver_contexts.pop()
             fake.contexts.append(self)
+            fake.driver_contexts.append(id(self))
 
         @staticmethod
         def pop() -> None:
             fake.call("cuCtxPopCurrent")
+            fake.driver_contexts.pop()
             fake.contexts.pop()
+            if fake.contexts:
+                fake.driver_contexts.append(id(fake.contexts[-1]))
+
+        @staticmethod
+        def get_current() -> Context | None:
+            return fake.contexts[-1] if fake.contexts else None
 
         def detach(self) -> None:
             if self not in fake.contexts:
                 raise LogicError("context::detach failed: invalid device context - cannot detach from invalid context")
+            # The driver's stack stays as it is, for a primary context is not popped by its release.
             fake.contexts.remove(self)
             with fake.cleaning():
                 fake.call("cuDevicePrimaryCtxRelease", in_context=False)
@@ -289,6 +306,7 @@ def _contexts(fake: FakeCuda) -> dict[str, Any]:
             return Context()
 
     return {
+        "Context": Context,
         "Device": Device,
         "init": lambda flags=0: fake.call("cuInit", in_context=False),
         "get_driver_version": lambda: fake.version,

@@ -1,4 +1,4 @@
-"""CUDA graphs of the fake driver, as the library of C functions that it is: called through ctypes, by handles.
+"""What the fake driver is asked without pycuda: C functions, called through ctypes, by handles; mostly CUDA graphs.
 
 What a stream is told while it is captured is taken down, not run; a launch queues it. What cannot be part of a graph
 ends the capture, as the driver ends it: the call fails, and so does everything until the capture is ended.
@@ -16,11 +16,14 @@ UNSUPPORTED, INVALIDATED = 900, 901
 WORDS = {
     1: b"invalid argument",
     2: b"out of memory",
+    201: b"invalid device context",
     400: b"invalid resource handle",
     UNSUPPORTED: b"operation not permitted when stream is capturing",
     INVALIDATED: b"operation failed due to a previous error during capture",
     999: b"unknown error",
 }
+LOCAL = ("cuGetErrorString", "cuCtxPopCurrent_v2")
+"""Calls that need no GPU."""
 _HANDLE, _OUT = ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)
 
 
@@ -40,6 +43,12 @@ def library(fake: Any) -> SimpleNamespace:
 
     def stream_of(handle: int | None) -> Any:
         return next((stream for stream in fake.streams if stream.handle == handle), None)
+
+    def pop(out: Any) -> int:
+        if not fake.driver_contexts:
+            return 201
+        out[0] = fake.driver_contexts.pop()
+        return 0
 
     def begin(handle: int | None, mode: int) -> int:
         stream = stream_of(handle)
@@ -96,6 +105,7 @@ def library(fake: Any) -> SimpleNamespace:
         return 0 if status in words else 1
 
     functions: dict[str, tuple[Callable[..., int], tuple[Any, ...]]] = {
+        "cuCtxPopCurrent_v2": (pop, (_OUT,)),
         "cuStreamBeginCapture_v2": (begin, (_HANDLE, ctypes.c_int)),
         "cuStreamEndCapture": (end, (_HANDLE, _OUT)),
         "cuGraphInstantiateWithFlags": (instantiate, (_OUT, _HANDLE, ctypes.c_ulonglong)),
@@ -108,7 +118,7 @@ def library(fake: Any) -> SimpleNamespace:
     def counted(name: str, function: Callable[..., int]) -> Callable[..., int]:
         def call(*arguments: Any) -> int:
             fake.calls[name] += 1
-            if (status := fake.statuses.pop(name, 0)) or (fake.lost and name != "cuGetErrorString"):
+            if (status := fake.statuses.pop(name, 0)) or (fake.lost and name not in LOCAL):
                 return status or 999
             return function(*arguments)
 

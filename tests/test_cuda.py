@@ -8,6 +8,7 @@ import sys
 import threading
 from itertools import pairwise
 from pathlib import Path
+from unittest import mock
 
 import fake_cuda
 import host_kernels
@@ -176,7 +177,7 @@ def test_a_gpu_lost_in_mid_run_may_be_tried_again(fake):
     ):
         fake.lost = "unknown error"
         stream.synchronize()
-    fake.contexts.clear()
+    fake.lost = None
 
 
 def test_a_failure_while_closing_is_told_unless_another_came_first(fake, device):
@@ -193,6 +194,19 @@ def test_what_pycuda_only_writes_when_it_cleans_up_stops_nothing(fake, capsys):
         for function in ("cuMemFree", "cuMemFreeHost", "cuDevicePrimaryCtxRelease"):
             fake.fail(function, "unknown error")
     assert capsys.readouterr().err.count("a clean-up operation failed") == 3
+
+
+def test_a_device_that_was_left_open_is_closed_before_the_process_ends(fake):
+    device = cuda.Device()
+    with mock.patch("atexit.unregister") as unregister:
+        device.close()
+    unregister.assert_called_once_with(device.close)
+    with mock.patch("atexit.register") as register:
+        left = cuda.Device()
+    (closing,) = register.call_args.args
+    closing()
+    left.close()
+    assert not fake.contexts
 
 
 def test_a_second_thread_must_enter_the_device(device):

@@ -6,8 +6,10 @@ plain integers and Stream.handle is the driver's own, so TensorRT's execute_asyn
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from afitrt.errors import UsageError
 from afitrt.runtimes import kernels
-from afitrt.runtimes.cuda.driver import Closing, calling, devices
+from afitrt.runtimes.cuda.driver import Closing, call, calling, devices
 
 # A stream with this flag never waits for the default stream, on which TensorRT and others may work.
 _NON_BLOCKING = 1
@@ -50,6 +52,8 @@ class Device(Closing):
         with calling(f"opening {self}") as driver:
             self._context = driver.Device(ordinal).retain_primary_context()
             self._context.push()
+        # pycuda aborts a process that ends with a context entered.
+        atexit.register(self.close)
 
     def __str__(self) -> str:
         return f"GPU {self.info.ordinal} ({self.info.name})"
@@ -58,8 +62,13 @@ class Device(Closing):
         """Leaves and releases the primary context."""
         if self._context is not None:
             context, self._context = self._context, None
-            # Not pop: pycuda releases a primary context rightly only in an explicit detach.
-            with calling(f"closing {self}"):
+            atexit.unregister(self.close)
+            with calling(f"closing {self}") as driver:
+                if driver.Context.get_current() == context:
+                    # pycuda would leave it current to the thread, where another library would find it dead.
+                    with suppress(driver.Error):
+                        call(driver, "cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
+                # Not pop: pycuda releases a primary context rightly only in an explicit detach.
                 context.detach()
 
     @contextmanager

@@ -87,12 +87,40 @@ def calling(doing: str) -> Iterator[Any]:
         raise _translation(doing, error) from error
 
 
+_HANDLE, _OUT = ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)
+_ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "cuCtxPopCurrent_v2": (_OUT,),
+    "cuStreamBeginCapture_v2": (_HANDLE, ctypes.c_int),
+    "cuStreamEndCapture": (_HANDLE, _OUT),
+    "cuGraphInstantiateWithFlags": (_OUT, _HANDLE, ctypes.c_ulonglong),
+    "cuGraphLaunch": (_HANDLE, _HANDLE),
+    "cuGraphExecDestroy": (_HANDLE,),
+    "cuGraphDestroy": (_HANDLE,),
+    "cuGetErrorString": (ctypes.c_int, ctypes.POINTER(ctypes.c_char_p)),
+}
+"""What is called without pycuda, by cuda.h of CUDA 13; none of it has changed since CUDA 11.4."""
+
+
 def library() -> Any:
-    """The driver's own library, which pycuda has loaded, for the calls that pycuda does not have."""
+    """The driver's own library, which pycuda has loaded. Raises MissingToolError."""
     try:
         return ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
     except OSError as error:
         raise _translation("loading the NVIDIA driver", error) from error
+
+
+def call(pycuda: Any, name: str, *arguments: Any) -> None:
+    """Calls a function that pycuda does not have; a failure is raised as pycuda raises its own."""
+    if status := _function(name)(*arguments):
+        words = ctypes.c_char_p()
+        _function("cuGetErrorString")(status, ctypes.byref(words))
+        raise pycuda.LogicError(f"{name} failed: {(words.value or b'error %d' % status).decode()}")
+
+
+def _function(name: str) -> Any:
+    function = getattr(library(), name)
+    function.argtypes, function.restype = _ARGUMENTS[name], ctypes.c_int
+    return function
 
 
 @dataclass(frozen=True)

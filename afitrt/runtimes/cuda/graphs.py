@@ -1,6 +1,6 @@
 """CUDA graphs: work that a stream took down instead of running it, started again and again by one call.
 
-pycuda has no calls for them. Names and types are those of cuda.h of CUDA 13; they have been the same since CUDA 11.4.
+pycuda has no calls for them, so the driver's own are called.
 """
 
 from __future__ import annotations
@@ -8,39 +8,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from afitrt.errors import AfitrtError
-from afitrt.runtimes.cuda import driver as border
 from afitrt.runtimes.cuda.device import Device, Stream
-from afitrt.runtimes.cuda.driver import Closing, calling
+from afitrt.runtimes.cuda.driver import Closing, call, calling
 
 # Other threads may allocate meanwhile; whatever this one does that cannot be part of a graph ends the capture.
 _THREAD_LOCAL = 1
-_HANDLE, _OUT = ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)
-_ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "cuStreamBeginCapture_v2": (_HANDLE, ctypes.c_int),
-    "cuStreamEndCapture": (_HANDLE, _OUT),
-    "cuGraphInstantiateWithFlags": (_OUT, _HANDLE, ctypes.c_ulonglong),
-    "cuGraphLaunch": (_HANDLE, _HANDLE),
-    "cuGraphExecDestroy": (_HANDLE,),
-    "cuGraphDestroy": (_HANDLE,),
-    "cuGetErrorString": (ctypes.c_int, ctypes.POINTER(ctypes.c_char_p)),
-}
-
-
-def _function(name: str) -> Any:
-    function = getattr(border.library(), name)
-    function.argtypes, function.restype = _ARGUMENTS[name], ctypes.c_int
-    return function
-
-
-def _call(pycuda: Any, name: str, *arguments: Any) -> None:
-    """Calls the driver; a failure is raised as pycuda raises its own."""
-    if status := _function(name)(*arguments):
-        words = ctypes.c_char_p()
-        _function("cuGetErrorString")(status, ctypes.byref(words))
-        raise pycuda.LogicError(f"{name} failed: {(words.value or b'error %d' % status).decode()}")
 
 
 class Graph(Closing):
@@ -54,7 +28,7 @@ class Graph(Closing):
         self._device = device
         self._handle: ctypes.c_void_p | None = None
         with calling(f"capturing a graph on {device}") as pycuda:
-            _call(pycuda, "cuStreamBeginCapture_v2", stream.handle, _THREAD_LOCAL)
+            call(pycuda, "cuStreamBeginCapture_v2", stream.handle, _THREAD_LOCAL)
         try:
             queue()
         except BaseException:
@@ -66,7 +40,7 @@ class Graph(Closing):
         try:
             handle = ctypes.c_void_p()
             with calling(f"making a graph on {device}") as pycuda:
-                _call(pycuda, "cuGraphInstantiateWithFlags", ctypes.byref(handle), captured, 0)
+                call(pycuda, "cuGraphInstantiateWithFlags", ctypes.byref(handle), captured, 0)
             self._handle = handle
         finally:
             self._destroy(captured)
@@ -76,7 +50,7 @@ class Graph(Closing):
     def launch(self, stream: Stream) -> None:
         """Queues all of it on a stream."""
         with calling(f"starting a graph on {self._device}") as pycuda:
-            _call(pycuda, "cuGraphLaunch", self._handle, stream.handle)
+            call(pycuda, "cuGraphLaunch", self._handle, stream.handle)
 
     def close(self) -> None:
         """Drops the graph; work of it that is under way is finished by the driver."""
@@ -84,14 +58,14 @@ class Graph(Closing):
             handle, self._handle = self._handle, None
             self._device.counters.graphs -= 1
             with calling(f"dropping a graph on {self._device}") as pycuda:
-                _call(pycuda, "cuGraphExecDestroy", handle)
+                call(pycuda, "cuGraphExecDestroy", handle)
 
     def _ended(self, stream: Stream) -> ctypes.c_void_p:
         captured = ctypes.c_void_p()
         with calling(f"capturing a graph on {self._device}") as pycuda:
-            _call(pycuda, "cuStreamEndCapture", stream.handle, ctypes.byref(captured))
+            call(pycuda, "cuStreamEndCapture", stream.handle, ctypes.byref(captured))
         return captured
 
     def _destroy(self, captured: ctypes.c_void_p) -> None:
         with calling(f"dropping a graph on {self._device}") as pycuda:
-            _call(pycuda, "cuGraphDestroy", captured)
+            call(pycuda, "cuGraphDestroy", captured)
