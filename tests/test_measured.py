@@ -6,8 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import growth_report
+import jsonschema
 import pytest
 import start
+
+from afitrt import build
+from afitrt.build.cost import cost
+from afitrt.frames import Geometry
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "explanation" / "speed.md").read_text(encoding="utf-8")
@@ -40,3 +46,81 @@ def test_the_table_of_the_start_is_made_of_its_figures() -> None:
 )
 def test_the_start_is_as_quick_as_it_should_be(row: dict[str, Any]) -> None:
     assert 0 < row["seconds"] < row["goal"]
+
+
+# --- growth -----------------------------------------------------------------------------------------------------
+
+GROWTH = results("growth")
+PIXELS = GROWTH["pixels"]
+
+
+def alike(committed: dict[str, Any], fitted: dict[str, Any]) -> bool:
+    """Is this the fit that was committed, but for its five digits?"""
+    numbers = [(committed[name], fitted[name]) for name in committed if name != "residuals"]
+    numbers += zip(committed["residuals"], fitted["residuals"], strict=True)
+    return all(left == pytest.approx(right, rel=1e-3, abs=1e-3) for left, right in numbers)
+
+
+def test_the_figures_of_growth_have_their_schema() -> None:
+    jsonschema.validate(GROWTH, json.loads(growth_report.SCHEMA.read_text()))
+    for broken in (GROWTH | {"length": {}}, {**GROWTH, "pixels": PIXELS | {"rows": PIXELS["rows"][:4]}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(broken, json.loads(growth_report.SCHEMA.read_text()))
+
+
+@pytest.mark.parametrize("stage", ["encode", "match", "splat", "fuse"])
+def test_a_stage_grows_with_its_arithmetic(stage: str) -> None:
+    work = [row["pixels"] if stage == "splat" else row["gflop"][stage] for row in PIXELS["rows"]]
+    fit = growth_report.proportional(work, [row["seconds"][stage] for row in PIXELS["rows"]])
+    assert alike(PIXELS["fits"][stage], fit)
+    assert fit["r2"] > 0.98 and max(map(abs, fit["residuals"])) < 0.4
+
+
+def test_the_flop_are_those_of_the_graphs() -> None:
+    row = PIXELS["rows"][0]
+    width, height = map(int, row["size"].split("x"))
+    graph = build.stage_graph("gmfss", "fuse", Geometry(width, height))
+    assert row["gflop"]["fuse"] == pytest.approx(cost(graph).flop / 1e9, rel=0.02)
+    heavier = [row["gflop"]["match"] / row["pixels"] for row in PIXELS["rows"]]
+    assert heavier == sorted(heavier) and heavier[-1] > 1.5 * heavier[0], "attention grows faster than pixels"
+
+
+@pytest.mark.parametrize("name", ["n", "T"])
+def test_cost_is_a_line_in_n_and_t(name: str) -> None:
+    row = GROWTH["schedule"][name]
+    fit = growth_report.linear(row["values"], row["seconds"])
+    assert alike(row["fit"], fit)
+    assert fit["r2"] > 0.95 and max(map(abs, fit["residuals"])) < 0.1 and fit["slope"] > 0
+
+
+def test_memory_is_a_line_in_pixels() -> None:
+    fit = growth_report.linear([row["pixels"] for row in PIXELS["rows"]], [row["peak_bytes"] for row in PIXELS["rows"]])
+    assert alike(PIXELS["memory"], fit) and fit["r2"] > 0.98
+
+
+def test_frame_ten_thousand_takes_as_long_as_the_first() -> None:
+    length = GROWTH["length"]
+    thousands = length["seconds_a_thousand"]
+    total = [sum(thousands[: number + 1]) for number in range(len(thousands))]
+    assert length["frames"] == [1000 * (number + 1) for number in range(10)]
+    assert alike(length["fit"], growth_report.linear(length["frames"], total)) and length["fit"]["r2"] > 0.99
+    drift = growth_report.linear(length["frames"], thousands)
+    assert length["grown"] == pytest.approx(drift["slope"] * 9000 / (sum(thousands) / 10), abs=1e-3)
+    assert length["grown"] < 0.1
+
+
+def test_the_tables_of_growth_are_made_of_its_figures() -> None:
+    tables = f"{growth_report.stage_table(GROWTH)}\n\n{growth_report.line_table(GROWTH)}"
+    assert put(growth_report.COMMAND, tables) in PAGE
+
+
+def test_the_fits_tell_a_line_from_a_curve() -> None:
+    x = [1.0, 4.0, 16.0, 64.0, 256.0]
+    line, curve = [3 * each for each in x], [each**1.5 for each in x]
+    assert growth_report.proportional(x, line)["r2"] == pytest.approx(1)
+    assert growth_report.proportional(x, line)["rate"] == pytest.approx(1 / 3)
+    assert max(growth_report.proportional(x, curve)["residuals"]) > 1
+    assert growth_report.linear(x, [2 + each for each in line]) == pytest.approx(
+        {"slope": 3, "intercept": 2, "r2": 1, "residuals": pytest.approx([0] * 5, abs=1e-9)}
+    )
+    assert max(map(abs, growth_report.linear(x, curve)["residuals"])) > 1
