@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -151,6 +152,7 @@ def test_the_size_of_a_video_is_taken_from_it(rtx: None, home: Path) -> None:
     clip = pattern(home / "in.mkv", seconds=1, size="100x60")
     ran = afitrt("build-engine", "--for", clip, "--model", "rife", "--target", "sm_89", "--json")
     assert ran.code == 0, ran.err
+    assert re.search(r"100x60 needs 0\.\d\d GB of GPU memory with --n-forward 2; no GPU is here", ran.err), ran.err
     assert [each["size"] for each in json.loads(ran.out)["engines"]] == ["128x64"]
 
 

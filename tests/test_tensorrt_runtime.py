@@ -397,6 +397,39 @@ def test_a_machine_with_a_gpu_chooses_tensorrt_and_builds_for_it(machine: Machin
     assert {entry["stage"] for entry in built["engines"]} == set(GMFSS.stages)
 
 
+def built(size: str, *more: str) -> Any:
+    return afitrt("build-engine", "--weights", "mine", "--size", size, "--precision", "fp32", *more)
+
+
+def test_a_build_says_whether_its_plan_fits_the_gpu_that_is_here(machine: Machine) -> None:
+    size = f"{WIDTH}x{HEIGHT}"
+    ran = built(size, "--explain")
+    assert ran.code == 0, ran.err
+    line = r"64x64 needs 0\.0\d GB of GPU memory with --n-forward 2: fits GPU 0 \(Fake RTX\), which has 1\.07 GB"
+    assert re.search(line, ran.err) and re.search(line, ran.out), ran.err
+    (plan,) = json.loads(built(size, "--explain", "--json").out)["plans"]
+    assert plan["memory"]["fits"] is True
+    machine.cuda.gpus = (Gpu(memory=plan["memory"]["total"] - 1),)
+    ran = built(size)
+    assert ran.code == 0 and "--n-forward 1 it needs" in ran.err and "more than the" in ran.err
+    (plan,) = json.loads(built(size, "--explain", "--json").out)["plans"]
+    assert plan["memory"]["fits"] is False
+
+
+@pytest.mark.parametrize("machine", [Gpu(memory=1 << 30)], indirect=True)
+def test_a_size_over_the_cards_memory_is_refused_before_it_is_built(machine: Machine) -> None:
+    before = machine.trt.calls.get("build", 0)
+    ran = built("3840x2160")
+    assert ran.code == 7 and machine.trt.calls.get("build", 0) == before
+    assert re.search(r"GB on the GPU, and 1\.07 GB are all that GPU 0 \(Fake RTX\) has", ran.err), ran.err
+    width, height = map(int, re.search(r"try: pictures of at most about (\d+)x(\d+)", ran.err).groups())  # type: ignore[union-attr]
+    options = ModelOptions(weights="mine", runtime="tensorrt")
+    assert "fits" in models.check_fits(options, 64 * (width // 64), 64 * (height // 64), [], 1 << 30, "it")
+    with pytest.raises(ResourceError):
+        models.check_fits(options, 2 * width, 2 * height, [], 1 << 30, "it")
+    assert 480 < height < 2160
+
+
 RUN = ("--weights", "mine", "--codec", "ffv1", "--precision", "fp32")
 SHORT = ("--n-forward", "1")
 

@@ -22,6 +22,7 @@ class Build:
         from afitrt.runtimes import choosing
 
         self._options, self._chosen_here, self._sizes = options, chosen_here, sizes
+        self._gpu = choosing.present_gpu(options.gpu)
         self._paths: dict[tuple[tuple[int, int], str], list[Path]] = {}
         self.targets: tuple[str, ...] = ()
         if options.runtime != "onnx":
@@ -31,8 +32,6 @@ class Build:
 
     def announce(self) -> None:
         """Says what was chosen and how to change it, on stderr."""
-        from afitrt.runtimes import choosing
-
         options = self._options
         sizes = ", ".join(f"{width}x{height}" for width, height in self._sizes)
         here = "for this CPU" if options.on_cpu else f"for GPU {options.gpu} by ONNX Runtime"
@@ -41,21 +40,26 @@ class Build:
         stderr.print("choose with --runtime, --precision, --size, --target, --scale, --model", markup=False)
         if not self._chosen_here:
             return
-        gpu = choosing.present_gpu(options.gpu)
-        if options.runtime != "onnx" and gpu.target is None:
+        if options.runtime != "onnx" and self._gpu.target is None:
             stderr.print(
-                f"no GPU here ({gpu.problem}): these are for machines that have one; interpolate runs on onnx here, "
-                "and `--runtime onnx` makes its stages",
+                f"no GPU here ({self._gpu.problem}): these are for machines that have one; interpolate runs on onnx "
+                "here, and `--runtime onnx` makes its stages",
                 markup=False,
             )
         elif options.runtime == "onnx":
             stderr.print("TensorRT is not installed; `afitrt doctor` says how to get it", markup=False)
 
     def run(self, quiet: bool) -> list[dict[str, Any]]:
-        """Makes everything; what `engines list` says of each. quiet leaves stdout alone."""
+        """Makes everything; what `engines list` says of each. quiet leaves stdout alone.
+
+        Raises ResourceError, before anything is built, for a size that the GPU here has too little memory for.
+        """
         from afitrt import models
         from afitrt.cli.engines import entry
 
+        if self._on_gpu:
+            for size in self._sizes:
+                self._fitting(size, [])
         entries = []
         for size in self._sizes:
             for target in self.targets or ("cpu",):
@@ -69,7 +73,30 @@ class Build:
                 if not quiet:
                     for path in paths:
                         stdout.print(str(path), markup=False)
+                if self.targets:
+                    stderr.print(self._memory(size, target, paths), markup=False)
         return entries
+
+    @property
+    def _on_gpu(self) -> bool:
+        """Is the GPU here one of those that are built for?"""
+        return self._gpu.target in self.targets
+
+    def _fitting(self, size: tuple[int, int], paths: list[Path]) -> str:
+        from afitrt import models
+
+        name = f"GPU {self._options.gpu} ({self._gpu.name})"
+        return models.check_fits(self._options, *size, paths, self._gpu.memory, name)
+
+    def _memory(self, size: tuple[int, int], target: str, paths: list[Path]) -> str:
+        """One line: the memory plan of built engines, and whether it fits the GPU here."""
+        from afitrt import models
+
+        if target == self._gpu.target:
+            return self._fitting(size, paths)
+        plan = models.device_plan(self._options, *size, paths)
+        shown = f"{size[0]}x{size[1]} needs {plan.total / 1e9:.2f} GB of GPU memory with --n-forward 2"
+        return f"{shown}; no GPU is here to compare" if self._gpu.target is None else f"{shown}, on {target}"
 
     def explained(self, quiet: bool) -> list[dict[str, Any]]:
         """The cost of what was made, as JSON values; printed as a table on stdout unless quiet."""
@@ -80,9 +107,12 @@ class Build:
             costs, plan = models.explained(self._options, *size, paths)
             memory = {name: value for name, value in asdict(plan).items() if name != "blocks"} | {"total": plan.total}
             shown = {"size": f"{size[0]}x{size[1]}", "target": target, "stages": [asdict(each) for each in costs]}
-            plans.append(shown | ({"memory": memory} if self.targets else {}))
+            fits = {"fits": plan.total <= self._gpu.memory} if target == self._gpu.target else {}
+            plans.append(shown | ({"memory": memory | fits} if self.targets else {}))
             if not quiet:
                 _print_plan(f"{size[0]}x{size[1]}, {target}", costs, memory if self.targets else None)
+                if fits:
+                    stdout.print(self._fitting(size, paths), markup=False)
         return plans
 
 

@@ -37,6 +37,8 @@ __all__ = [
     "advice",
     "arithmetic",
     "available",
+    "check_fits",
+    "device_plan",
     "device_use",
     "explained",
     "find",
@@ -116,13 +118,31 @@ def prepare(
 def explained(options: ModelOptions, width: int, height: int, paths: list[Path]) -> tuple[list[StageCost], DevicePlan]:
     """What prepared stages cost, and the GPU memory that they and the pictures of n-forward 2 take."""
     from afitrt.models import explaining
-    from afitrt.runtimes.tensorrt import memory as memory_plan
 
     manifest = find(options.model)
     assert isinstance(manifest, StagedManifest), "it was prepared"
-    size = manifest.geometry(width, height, options.scale)
-    costs = explaining.explain(manifest, options, size, paths)
-    return costs, explaining.device_plan(options, size, costs, memory_plan.LIVE)
+    costs = explaining.explain(manifest, options, manifest.geometry(width, height, options.scale), paths)
+    return costs, device_plan(options, width, height, paths)
+
+
+def device_plan(options: ModelOptions, width: int, height: int, paths: list[Path]) -> DevicePlan:
+    """The GPU memory that prepared stages and the pictures of n-forward 2 take."""
+    from afitrt.models import explaining
+    from afitrt.runtimes.tensorrt import memory as memory_plan
+
+    size = _chosen(options).geometry(width, height, options.scale)
+    return explaining.device_plan(options, size, paths, memory_plan.LIVE)
+
+
+def check_fits(options: ModelOptions, width: int, height: int, paths: list[Path], nbytes: int, gpu: str) -> str:
+    """What to say of the memory that a size needs on a GPU with so many bytes; paths: see prepare, or none before.
+
+    Raises ResourceError where it does not fit at all.
+    """
+    from afitrt.models import explaining
+
+    manifest = _chosen(options)
+    return explaining.check_fits(options, manifest.geometry(width, height, options.scale), paths, nbytes, gpu)
 
 
 def make(

@@ -69,10 +69,33 @@ def _of_kernel(stage: str, options: ModelOptions, geometry: Geometry) -> Cost:
     return Cost(0, 0, tensors + 3 * splat.heads_bytes + 2 * splat.landings_bytes, 3, 0)
 
 
-def device_plan(
-    options: ModelOptions, geometry: Geometry, costs: list[StageCost], live: memory.Live
-) -> memory.DevicePlan:
-    """Device memory of the stages explained, with so many live pictures."""
-    weights = sum(each.weight_bytes or 0 for each in costs)
-    scratch = max((each.activation_bytes or 0 for each in costs), default=0)
+def device_plan(options: ModelOptions, geometry: Geometry, paths: list[Path], live: memory.Live) -> memory.DevicePlan:
+    """Device memory of prepared stages, with so many live pictures; paths: their files."""
+    told: list[dict[str, Any]] = [artefacts.read_sidecar(path)["about"] for path in paths]
+    weights = sum(about.get("weight_bytes") or 0 for about in told)
+    scratch = max((about.get("activation_bytes") or 0 for about in told), default=0)
     return memory.plan(options.model, geometry, options.precision, live, weights, scratch)
+
+
+def check_fits(options: ModelOptions, geometry: Geometry, paths: list[Path], nbytes: int, gpu: str) -> str:
+    """What to say of the memory plan on a GPU that has so many bytes; paths: the stages' files, none before they exist.
+
+    A plan of stages that are not built yet holds what they need at least. Raises ResourceError, naming a scale or size
+    that fits, where not even one forward pass does.
+    """
+    works = memory.scratches(options, geometry)
+
+    def planned(live: memory.Live) -> memory.DevicePlan:
+        if paths:
+            return device_plan(options, geometry, paths, live)
+        return memory.plan(options.model, geometry, options.precision, live, 0, max(works.values(), default=0))
+
+    usual, least = planned(memory.LIVE), planned(memory.FEWER[1])
+    if least.total > nbytes:
+        having = f"are all that {gpu} has"
+        raise memory.too_large(least, nbytes, options, geometry, memory.FEWER[1], works, having)
+    needs = f"{geometry} needs {usual.total / 1e9:.2f} GB of GPU memory with --n-forward 2"
+    if usual.total <= nbytes:
+        return f"{needs}: fits {gpu}, which has {nbytes / 1e9:.2f} GB"
+    over = f"more than the {nbytes / 1e9:.2f} GB of {gpu}"
+    return f"{needs}, {over}; with --n-forward 1 it needs {least.total / 1e9:.2f} GB, and fits"

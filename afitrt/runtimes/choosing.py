@@ -11,11 +11,15 @@ from afitrt.runtimes.tensorrt import FLAVOURS, check_target, installed
 
 @dataclass(frozen=True)
 class Gpu:
-    """The GPU of this machine, or why there is none to use. target: its architecture, such as "sm_89"."""
+    """The GPU of this machine, or why there is none to use. target: its architecture, such as "sm_89".
+
+    memory: bytes in all.
+    """
 
     target: str | None
     name: str
     problem: str = ""
+    memory: int = 0
 
 
 def present_gpu(ordinal: int = 0) -> Gpu:
@@ -26,7 +30,7 @@ def present_gpu(ordinal: int = 0) -> Gpu:
         return Gpu(None, "", error.found)
     if ordinal >= len(found):
         return Gpu(None, "", f"there is no GPU {ordinal}")
-    return Gpu(found[ordinal].target, found[ordinal].name)
+    return Gpu(found[ordinal].target, found[ordinal].name, memory=found[ordinal].memory)
 
 
 def for_running(ordinal: int = 0) -> str:

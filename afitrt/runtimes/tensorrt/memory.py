@@ -98,13 +98,31 @@ FEWER = {2: LIVE, 1: Live(pictures=6, encoded=5)}
 """What fewer forward passes need, at two or three pictures for each source frame."""
 
 
+SCRATCH = {"encode": 80, "match": 320, "fuse": 190}
+"""Bytes of a padded pixel that stages of gmfss work in at least, in fp16, by engines of TensorRT for RTX 1.7."""
+
+
+def scratches(options: ModelOptions, geometry: Geometry) -> dict[str, int]:
+    """What each stage works in at least, before its engine is built; empty where nothing is known of the model."""
+    if options.model != "gmfss":
+        return {}
+    known = {stage: nbytes * geometry.width * geometry.height for stage, nbytes in SCRATCH.items()}
+    return known | {"match": int(known["match"] * min(1.0, options.scale) ** 2)}
+
+
 def too_large(
-    plan: DevicePlan, free: int, options: ModelOptions, geometry: Geometry, live: Live, scratches: dict[str, int]
+    plan: DevicePlan,
+    free: int,
+    options: ModelOptions,
+    geometry: Geometry,
+    live: Live,
+    scratches: dict[str, int],
+    having: str = "are free",
 ) -> ResourceError:
     """Says how much is missing, and the first remedy that would do: fewer passes, a coarser flow, a smaller size.
 
-    free: bytes before the engines were loaded. scratches: of every stage; a coarser flow leaves a quarter of the
-    matching's at most.
+    free: bytes before the engines were loaded; having: what the message says of them. scratches: of every stage; a
+    coarser flow leaves a quarter of the matching's at most.
     """
     fixed = plan.total - live.pictures * plan.picture - live.encoded * plan.features
     needed = {n: fixed + few.pictures * plan.picture + few.encoded * plan.features for n, few in FEWER.items()}
@@ -121,7 +139,7 @@ def too_large(
         remedy = f"pictures of at most about {width}x{height}"
     return ResourceError(
         f"{geometry} with {live.pictures} live pictures needs {plan.total / 1e9:.2f} GB on the GPU, "
-        f"and {free / 1e9:.2f} GB are free",
+        f"and {free / 1e9:.2f} GB {having}",
         "a plan that fits the GPU's memory",
         remedy,
     )
