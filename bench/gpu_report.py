@@ -101,6 +101,8 @@ def chart(found: Row) -> str:
 def write(found: Row, out: Path, image: Path | None) -> None:
     """The figures as JSON and, where a path is given, the chart."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(found, indent=1) + "\n")
-    if image is not None:
+    aside = out.with_suffix(".part")
+    aside.write_text(json.dumps(found, indent=1) + "\n")
+    aside.replace(out)
+    if image is not None and (found["runs"] or found["seed"]):
         image.write_text(chart(found) + "\n")

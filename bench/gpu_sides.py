@@ -6,6 +6,7 @@ Needs torch with CUDA and cupy, and the wheel that tests/oracle.py unpacks into 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
@@ -24,9 +25,11 @@ NETWORK = f"{oracle.STAND_IN}.GMFSS"
 
 
 def _published_splatting() -> ModuleType:
-    """softsplat.py of the wheel, with the name that cupy has dropped since."""
+    """softsplat.py of the wheel, with the name that cupy has dropped since, and no toolkit to find headers in."""
+    os.environ.setdefault("CUDA_HOME", "/usr")
     if not hasattr(cupy.cuda, "compile_with_cache"):
-        cupy.cuda.compile_with_cache = lambda code, options: cupy.RawModule(code=code, options=options)
+        # Its kernels include nothing, so the folders that it passes on are of no use.
+        cupy.cuda.compile_with_cache = lambda code, _options: cupy.RawModule(code=code)
     path = oracle.install() / "softsplat.py"
     specification = importlib.util.spec_from_file_location("published_softsplat", path)
     assert specification is not None and specification.loader is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -22,9 +23,9 @@ from fake_cuda import Gpu
 from video_helpers import drawn
 
 from afitrt import models
+from afitrt.models.gmfss import GMFSS
 from afitrt.options import ModelOptions, ScheduleOptions
 from afitrt.runtimes import choosing, onnx
-from afitrt.runtimes.tensorrt import FLAVOURS
 
 SCHEMA = json.loads(gpu_report.SCHEMA.read_text())
 
@@ -36,6 +37,9 @@ def run(size: str = "1920x1080", n: int = 2, rate: str = "2x", seconds: float = 
 
 FOUND = {
     "command": "python bench/gpu.py",
+    "finished": True,
+    "preflight": {"torch": {"ok": False, "words": "not installed; no seed, likeness"}},
+    "failures": [{"part": "seed", "size": "3840x2160", "runtime": "tensorrt", "words": "it took more than 240 s"}],
     "hardware": {
         "gpu": "Fake RTX",
         "target": "sm_89",
@@ -49,7 +53,13 @@ FOUND = {
     "libraries": [{"runtime": "tensorrt", "target": "sm_89", "builds": True, "runs": True, "words": ""}],
     "conformance": {"passed": 12, "failed": 0, "skipped": 48},
     "likeness": [{"size": "448x256", "psnr": 60.1}],
-    "stages": [{"size": "1920x1080", "stage": "fuse", "milliseconds": 4.0}],
+    "stages": [
+        {"size": "1920x1080", "stage": "fuse", "milliseconds": 4.0},
+        {
+            **{"size": "1920x1080", "stage": "match", "milliseconds": 5.0},
+            **{"way": "graph", "plain": 5.2, "graph": 4.9, "refused": ""},
+        },
+    ],
     "runs": [run(), run(n=0, seconds=0.02, planned_bytes=None, peak_bytes=None, busy=None)],
     "seed": [{"size": "1920x1080", "n_forward": 2, "rate": "2x", "seconds_per_source_frame": 0.5}],
     "ratios": [{"size": "1920x1080", "n_forward": 2, "rate": "2x", "speedup_vs_seed": 10.0}],
@@ -133,7 +143,7 @@ def test_without_a_gpu_it_refuses_in_three_parts() -> None:
     ran = subprocess.run([sys.executable, gpu.__file__, "--quick"], capture_output=True, text=True, check=False)
     assert ran.returncode == 5, ran.stderr
     assert "no GPU to measure" in ran.stderr and "expected:" in ran.stderr and "afitrt doctor" in ran.stderr
-    assert "Traceback" not in ran.stderr and ran.stdout == ""
+    assert "Traceback" not in ran.stderr and "LACKS  GPU: " in ran.stdout
 
 
 def test_a_whole_run_goes_through_the_pipeline_and_keeps_no_picture(tmp_path: Path) -> None:
@@ -157,11 +167,23 @@ def test_the_sides_are_timed_from_memory() -> None:
 
 @pytest.mark.weights
 @pytest.mark.usefixtures("weights_home")
-def test_every_stage_is_timed_and_nothing_is_left() -> None:
+def test_every_stage_is_timed_and_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "WARMING", 1)
     runtime = onnx.BoundRuntime(ModelOptions(device=0, threads=2), onnx.Place(), print)
-    times = gpu.stage_times(runtime, "gmfss", (64, 64), 2)
+    times = {row["stage"]: row["milliseconds"] for row in gpu.stage_times(runtime, "gmfss", (64, 64), 2)}
     assert set(times) == {"encode", "match", "splat", "fuse"} and min(times.values()) > 0
     assert runtime.held == 0
+
+
+def inline(name: str, options: ModelOptions, size: str, seconds: float) -> tuple[list[dict[str, Any]], str]:
+    """As gpu.apart, in this process, where the fake machine is."""
+    rows: list[dict[str, Any]] = []
+    assert seconds > 10
+    try:
+        rows += map(json.loads, map(json.dumps, gpu.PARTS[name](options, size)))
+    except Exception as error:
+        return rows, f"{type(error).__name__}: {error}"
+    return rows, ""
 
 
 @pytest.mark.slow
@@ -172,21 +194,84 @@ def test_the_whole_script_on_the_fake_machine(
 ) -> None:
     (tmp_path / "weights").symlink_to(weights_home / "weights", target_is_directory=True)
     monkeypatch.setenv("AFITRT_HOME", str(tmp_path))
-    monkeypatch.setattr(gpu, "SIZES", {"448x256": 6, "64x64": 5})
-    monkeypatch.setattr(gpu, "RATES", {"2x": gpu.RATES["2x"]})
-    monkeypatch.setattr(gpu, "DEPTHS", (1,))
-    monkeypatch.setattr(gpu, "ROUNDS", 1)
-    monkeypatch.setattr(gpu, "conformance", lambda: FOUND["conformance"])
-    monkeypatch.setattr(gpu, "verdicts", lambda *_: FOUND["libraries"])
+    for name, value in (
+        ("SIZES", {"448x256": 6, "64x64": 5}),
+        *(("RATES", {"2x": gpu.RATES["2x"]}), ("DEPTHS", (1,)), ("ROUNDS", 1), ("WARMING", 12), ("apart", inline)),
+    ):
+        monkeypatch.setattr(gpu, name, value)
+
+    def conformance(*_: object) -> Iterator[Any]:
+        yield FOUND["conformance"]
+
+    monkeypatch.setitem(gpu.PARTS, "conformance", conformance)
     out = tmp_path / "gpu.json"
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(out)])
     with fake_machine.booted(Gpu(memory=4 << 30)):
         gpu.main()
     found = json.loads(out.read_text())
     jsonschema.validate(found, SCHEMA)
-    assert [(row["n_forward"], row["rate"]) for row in found["runs"]] == [(0, "2x"), (1, "2x")]
-    assert found["hardware"]["gpu"] == "Fake RTX" and found["likeness"][0]["psnr"] > 30
-    assert "| 64x64 | 1 | 2x |" in capsys.readouterr().out and out.with_suffix(".svg").exists()
+    assert [(row["n_forward"], row["rate"]) for row in found["runs"]] == [(1, "2x"), (0, "2x")]
+    assert found["finished"] and found["hardware"]["gpu"] == "Fake RTX" and found["likeness"][0]["psnr"] > 30
+    tried = {row["runtime"]: row for row in found["libraries"]}
+    assert tried["tensorrt"]["runs"] and tried["onnx"]["words"]
+    assert {row["stage"]: row["way"] for row in found["stages"]} == dict.fromkeys(GMFSS.stages, "graph")
+    # No cupy is here, nor a GPU that torch sees: told, and nothing else is missing for it.
+    assert [each["part"] for each in found["failures"]] == ["seed"]
+    assert found["preflight"]["cupy"] == {"ok": False, "words": "not installed; no seed"}
+    said = capsys.readouterr().out
+    assert "| 64x64 | 1 | 2x |" in said and out.with_suffix(".svg").exists()
+    assert "failed: seed 64x64" in said and "LACKS  cupy" in said
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("raise SystemExit(0)", ""),
+        ("print('error: no GPU\\n  expected: one', file=sys.stderr); sys.exit(5)", "no GPU"),
+        ("raise TypeError('no such argument')", "TypeError: no such argument"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV: it said nothing"),
+        ("time.sleep(60)", "it took more than 2 s"),
+    ],
+)
+def test_a_part_that_fails_crashes_or_hangs_keeps_its_rows_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, words: str
+) -> None:
+    script = tmp_path / "part.py"
+    script.write_text(
+        "import os, signal, sys, time\nassert sys.argv[1:3] == ['--part', 'runs']\n"
+        f"open(sys.argv[sys.argv.index('--out') + 1], 'w').write('{{\"size\": 1}}\\n')\n{code}\n"
+    )
+    monkeypatch.setattr(gpu, "__file__", str(script))
+    assert gpu.apart("runs", ModelOptions(), "448x256", 2) == ([{"size": 1}], words)
+
+
+def test_what_was_measured_is_in_the_file_after_every_part_and_time_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def some(name: str, options: ModelOptions, size: str, seconds: float) -> tuple[list[dict[str, Any]], str]:
+        asked.append(name)
+        if name == "stages":
+            return [{"size": size, "stage": "fuse", "milliseconds": 10.0}], "SIGSEGV: it said nothing"
+        if name == "runs":
+            assert len(json.loads((tmp_path / "gpu.json").read_text())["stages"]) == 1
+            made = run(size, busy=None) | {"calls": {"fuse": 50}, "wall": 1.0}
+            return [made, made | {"calls": {"match": 1}}], ""
+        report._deadline = 0.0
+        return [], "no module named cupy"
+
+    monkeypatch.setattr(gpu, "apart", some)
+    found = FOUND | {name: [] for name in ("stages", "runs", "seed", "likeness", "failures")}
+    report = gpu.Report(found, tmp_path / "gpu.json", gpu.time.monotonic() + 1000)
+    gpu.measure(report, ModelOptions(), ["448x256"])
+    kept = json.loads((tmp_path / "gpu.json").read_text())
+    jsonschema.validate(kept, SCHEMA)
+    assert asked == ["stages", "runs", "seed"] and [row["busy"] for row in kept["runs"]] == [0.5, None]
+    assert [each["words"] for each in kept["failures"]] == [
+        *("SIGSEGV: it said nothing", "no module named cupy", "no time was left", "no time was left")
+    ]
+    assert kept["conformance"] is None and kept["finished"]
 
 
 @pytest.mark.weights
@@ -196,10 +281,12 @@ def test_libraries_are_tried_on_the_gpu_that_is_there(
 ) -> None:
     (tmp_path / "weights").symlink_to(weights_home / "weights", target_is_directory=True)
     monkeypatch.setenv("AFITRT_HOME", str(tmp_path))
-    monkeypatch.setattr(gpu, "installed", lambda: [FLAVOURS["tensorrt"]])
     with fake_machine.booted(Gpu(memory=4 << 30)) as machine:
         machine.trt.failures.add("deserialize")
-        tried = {row["runtime"]: row for row in gpu.verdicts(choosing.present_gpu(), 0)}
+        tried = {
+            name: list(gpu.verdict(ModelOptions(runtime=name, precision=precision, device=0), ""))[-1]
+            for name, precision in (("tensorrt", "fp16"), ("onnx", "fp32"))
+        }
     assert tried["tensorrt"]["builds"] and not tried["tensorrt"]["runs"]
     assert "made by another version" in tried["tensorrt"]["words"]
     assert tried["onnx"]["builds"] and "has no CUDA" in tried["onnx"]["words"]
