@@ -19,6 +19,7 @@ from afitrt.models.protocol import Interpolator, Memory, StageClock
 from afitrt.options import ScheduleOptions
 from afitrt.render import Decoded, render
 from afitrt.schedule import End, Frame, Mix, plan
+from afitrt.yuv import Yuv420
 
 # What waits between the threads. Far less for the encoder: frames fill their queue in the first second, rendered
 # pictures do so only when the encoder stalls, which may be hours later, and memory would grow then.
@@ -119,11 +120,15 @@ def memory(model: Memory, schedule: ScheduleOptions, frame_bytes: int) -> int:
     return MARGIN + model.stages + (frames + made) * model.picture + frames * frame_bytes + queues
 
 
-def reserve(schedule: ScheduleOptions, info: VideoInfo, written: npt.DTypeLike, frames: int | None) -> None:
+def reserve(schedule: ScheduleOptions, info: VideoInfo, written: npt.DTypeLike | Yuv420, frames: int | None) -> None:
     """Takes the memory of all decoded frames and finished pictures that can wait at once: a run then has its peak in
-    the first second, not when an encoder stalls for the first time. frames: how many are read, None of a pipe.
+    the first second, not when an encoder stalls for the first time. written: type of the RGB pictures that are made, or
+    what frames and pictures both are instead. frames: how many are read, None of a pipe.
     """
-    shape, read = (info.height, info.width, 3), np.dtype(np.uint8 if info.depth <= 8 else np.uint16)
+    shape: tuple[int, ...] = (info.height, info.width, 3)
+    read = np.dtype(np.uint8 if info.depth <= 8 else np.uint16)
+    if isinstance(written, Yuv420):
+        shape, read, written = written.shape, np.dtype(written.layout.dtype), written.layout.dtype
     most = 1 << 30 if frames is None else frames + 2
 
     def waiting(limit: int, dtype: np.dtype[Any]) -> int:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from afitrt.errors import InputError, UsageError
 from afitrt.frames import Pixels
 from afitrt.options import SceneOptions
+from afitrt.yuv import Yuv420
 
 CUTS_HINT = 'a file like {"cuts": [31, 64]}, as `afitrt scenes IN -o cuts.json` writes it'
 
@@ -44,20 +45,21 @@ class Detector(Protocol):
     """Asked about every frame, in order."""
 
     def judge(self, frame: Pixels) -> Verdict:
-        """Verdict on the next frame: [height, width, 3], RGB, uint8 or uint16 over its full range."""
+        """Verdict on the next frame: [height, width, 3], RGB, uint8 or uint16 over its full range; or planar."""
         ...
 
 
-def detector(options: SceneOptions, first: int = 0) -> Detector:
+def detector(options: SceneOptions, first: int = 0, yuv: Yuv420 | None = None) -> Detector:
     """The detector that the options ask for; `first` is the file's index of the first frame it will see.
 
+    yuv: what the frames are, where they are no RGB.
     Raises UsageError for impossible cuts.
     """
     if options.cuts is not None:
         return GivenCuts(check_cuts(options.cuts), first)
     if options.detector == "none":
         return NoCuts(first)
-    return SvfiDetector(options.threshold, first)
+    return SvfiDetector(options.threshold, first, yuv)
 
 
 class GivenCuts:
@@ -101,8 +103,8 @@ class SvfiDetector:
     DEAD = 80
     BORN = 2
 
-    def __init__(self, threshold: float = 14.0, first: int = 0) -> None:
-        self._threshold = threshold
+    def __init__(self, threshold: float = 14.0, first: int = 0, yuv: Yuv420 | None = None) -> None:
+        self._threshold, self._yuv = threshold, yuv
         self._next = first
         self._recent: deque[float] = deque(maxlen=self.QUEUE)
         self._flat_repeated = False
@@ -112,7 +114,7 @@ class SvfiDetector:
     def judge(self, frame: Pixels) -> Verdict:
         import cv2
 
-        sample, step = _sample(frame)
+        sample, step = _sample(frame, self._yuv)
         hsv = cv2.cvtColor(sample, cv2.COLOR_RGB2HSV)
         blue = sample[:: 4 // step, :: 4 // step, 2]
         if self._hsv is None or self._blue is None:
@@ -150,9 +152,11 @@ class SvfiDetector:
         return Verdict(self._next, diff, score, branch, cut)
 
 
-def _sample(frame: Pixels) -> tuple[npt.NDArray[np.uint8], int]:
-    """uint8 copy of every 2nd pixel both ways, every 4th above 1000 lines, and that step."""
-    step = 4 if frame.shape[0] > 1000 else 2
+def _sample(frame: Pixels, yuv: Yuv420 | None) -> tuple[npt.NDArray[np.uint8], int]:
+    """uint8 copy, RGB, of every 2nd pixel both ways, every 4th above 1000 lines, and that step."""
+    step = 4 if (yuv.height if yuv else frame.shape[0]) > 1000 else 2
+    if yuv:
+        return yuv.small(frame, step), step
     pixels = frame[::step, ::step]
     if pixels.dtype == np.uint16:
         return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8), step

@@ -14,7 +14,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "afitrt"
 
-BASE = {"errors", "options", "frames", "buffers"}
+BASE = {"errors", "options", "frames", "buffers", "yuv"}
 TABLE: dict[str, set[str]] = {
     "errors": set(),
     "channel": set(),
@@ -24,6 +24,7 @@ TABLE: dict[str, set[str]] = {
     "rates": {"errors"},
     "buffers": set(),
     "frames": {"buffers"},
+    "yuv": {"errors", "frames", "buffers"},
     "artefacts": {"errors"},
     "scenes": BASE,
     "schedule": BASE,

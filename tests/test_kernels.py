@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from afitrt.errors import InputError, UsageError
 from afitrt.frames import Colour, Geometry, from_planar, to_planar
-from afitrt.runtimes.kernels import Conversion, RgbLayout, Splat, YuvLayout
+from afitrt.runtimes.kernels import Conversion, RgbLayout, Splat
 from afitrt.runtimes.kernels import picture as picture_launches
 from afitrt.runtimes.kernels import splat as splat_launches
+from afitrt.yuv import Yuv420, YuvLayout
 
 CHANNELS = {"half": 3, "f1": 64, "f2": 128, "f3": 192}
 LEVEL = {"half": 0, "f1": 0, "f2": 1, "f3": 2}
@@ -455,6 +456,23 @@ def test_chroma_is_averaged_around_its_place(location, across, down):
                 for i, a in across.items()
             )
             assert abs(plane[row, column] - (wanted * 1023 + 512)) < 0.501
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("size", [SIZE, (14, 10), (1, 1)], ids=str)
+def test_the_host_converts_as_the_kernels_do(layout, size):
+    random, yuv, padded = np.random.default_rng(7), Yuv420(*size, layout), Geometry(16, 12)
+    codes = random.integers(0, 1 << layout.depth, yuv.shape, layout.dtype)
+    tensor = np.empty((3, padded.height, padded.width), np.float32)
+    conversion = Conversion(layout, *size, padded)
+    host_kernels.run(conversion.unpack(codes.ctypes.data, tensor.ctypes.data))
+    np.testing.assert_allclose(yuv.to_planar(codes, padded)[0], tensor, atol=2e-6)
+    wild = random.normal(0.5, 0.6, tensor.shape).astype(np.float32)
+    packed_codes = np.zeros_like(codes)
+    host_kernels.run(conversion.pack(wild.ctypes.data, packed_codes.ctypes.data))
+    difference = np.abs(yuv.from_planar(wild[None]).astype(int) - packed_codes.astype(int))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01  # halves that floats round one way or the other
 
 
 def test_layouts_follow_the_stream_and_refuse_what_is_unknown():

@@ -120,12 +120,13 @@ def _verdicts(info: VideoInfo, options: SceneOptions, watch: Watch | None = None
     from afitrt import video
     from afitrt.scenes import detector
 
-    judge = detector(options).judge
-    with video.open_reader(info) as reader:
+    yuv = video.decoded_yuv(info)
+    judge = detector(options, yuv=yuv).judge
+    with video.open_reader(info, yuv=yuv) as reader:
         for pixels in reader:
             verdict = judge(pixels)
             if watch is not None:
-                watch(verdict, info.elapsed(verdict.index), pixels)
+                watch(verdict, info.elapsed(verdict.index), yuv.small(pixels, 2) if yuv else pixels)
             yield verdict
     if not reader.complete:
         from afitrt.cli.console import stderr

@@ -17,6 +17,7 @@ from afitrt.models.protocol import Interpolator, Memory, OnDevice, Picture, Stag
 from afitrt.models.staged import OverlappingStaged, Staged
 from afitrt.options import OUR_MODELS, ModelOptions
 from afitrt.runtimes.protocol import CPU, DeviceUse, Runtime
+from afitrt.yuv import Yuv420
 
 if TYPE_CHECKING:
     from afitrt.models.explaining import StageCost
@@ -152,22 +153,24 @@ def make(
     dtype: npt.DTypeLike,
     say: Say,
     live: tuple[int, int] | None = None,
+    yuv: Yuv420 | None = None,
 ) -> Interpolator:
     """An interpolator for pictures of width x height that downloads as dtype (uint8 or uint16; float32 for stills).
 
+    yuv: what its pictures come and go as, where they are no RGB.
     `say` is told in one line what had to be made on the way (weights, stages of this size). live: pictures alive at
     once, and those of them that take part in pairs; a GPU plans its memory by them, for a single pair where they are
     not given. Raises ArtefactError, on a GPU also ResourceError and MissingToolError.
     """
     manifest = _chosen(options)
     if isinstance(manifest, Manifest):
-        request = Request(width, height, dtype, options, say)
+        request = Request(width, height, dtype, options, say, yuv)
         return manifest.make(request) if options.model in OUR_MODELS else Guarded(manifest, request)
     _ensure_weights(manifest, options.weights, say)
-    runtime = _runtime(options, width, height, say, live or PAIR)
+    runtime = _runtime(options, (width, height), say, live or PAIR, yuv)
     kind = Staged if options.runtime == "onnx" else OverlappingStaged
     try:
-        made = kind(manifest, runtime, width, height, options.scale, dtype)
+        made = kind(manifest, runtime, width, height, options.scale, dtype, yuv)
         runtime.reserve()
     except BaseException:
         runtime.close()
@@ -180,7 +183,9 @@ def device_use(interpolator: Interpolator) -> DeviceUse:
     return interpolator.device_use() if isinstance(interpolator, OnDevice) else CPU
 
 
-def _runtime(options: ModelOptions, width: int, height: int, say: Say, live: tuple[int, int]) -> Runtime:
+def _runtime(
+    options: ModelOptions, size: tuple[int, int], say: Say, live: tuple[int, int], yuv: Yuv420 | None
+) -> Runtime:
     if options.runtime == "onnx":
         from afitrt.runtimes import onnx
 
@@ -190,7 +195,7 @@ def _runtime(options: ModelOptions, width: int, height: int, say: Say, live: tup
     from afitrt.runtimes.tensorrt.memory import Live
     from afitrt.runtimes.tensorrt.runtime import TensorRtRuntime
 
-    return TensorRtRuntime(options, width, height, Live(*live), say)
+    return TensorRtRuntime(options, *size, Live(*live), say, yuv)
 
 
 def _ensure_weights(manifest: StagedManifest, name: str, say: Say) -> None:

@@ -17,16 +17,21 @@ Mean = npt.NDArray[np.float32]
 
 
 class Blend:
-    """Pictures are float32 [1, 3, height, width], RGB, 0..1, not padded."""
+    """Pictures are float32 [1, 3, height, width], RGB, 0..1, not padded; of planar frames their codes as float32."""
 
     def __init__(self, request: Request) -> None:
+        self._yuv = request.yuv
         self._geometry = Geometry(request.width, request.height)
         self._dtype = np.dtype(request.dtype)
         self.clock = StageClock()
 
     def upload(self, frame: Pixels) -> Mean:
         """See Interpolator."""
-        return to_planar(frame, self._geometry)
+        if self._yuv is None:
+            return to_planar(frame, self._geometry)
+        codes: Mean = pictures.empty(frame.shape, np.float32)
+        codes[:] = frame
+        return codes
 
     def between(self, left: Mean, right: Mean, times: Sequence[Fraction]) -> list[Mean]:
         """See Interpolator."""
@@ -42,7 +47,12 @@ class Blend:
 
     def download(self, picture: Mean) -> Pixels:
         """See Interpolator."""
-        return from_planar(picture, self._geometry.width, self._geometry.height, self._dtype)
+        if self._yuv is None:
+            return from_planar(picture, self._geometry.width, self._geometry.height, self._dtype)
+        codes: Pixels = pictures.empty(picture.shape, self._yuv.layout.dtype)
+        # A mean of codes lies between them, so nothing needs clipping.
+        codes[:] = np.rint(picture, out=_like(picture))
+        return codes
 
     def release(self, picture: Mean) -> None:
         """Memory is the garbage collector's."""

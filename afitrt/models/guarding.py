@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 
 from afitrt import plugins
 from afitrt.errors import AfitrtError, RenderError
-from afitrt.frames import Pixels
+from afitrt.frames import Geometry, Pixels, from_planar, to_planar
 from afitrt.models.manifest import Manifest, Request
 from afitrt.models.protocol import Interpolator, Picture
 
 
 class Guarded:
-    """See Interpolator. Raises RenderError for what the other package did not foresee."""
+    """See Interpolator. What the other package did not foresee raises RenderError. Planar frames reach it as RGB."""
 
     def __init__(self, manifest: Manifest, request: Request) -> None:
-        self._name = manifest.name
+        self._name, self._request = manifest.name, request
         with self._border("make"):
-            self._inner: Interpolator = manifest.make(request)
+            self._inner: Interpolator = manifest.make(replace(request, yuv=None))
             self.clock = self._inner.clock
 
     def upload(self, frame: Pixels) -> Picture:
         """See Interpolator."""
+        asked = self._request
+        if asked.yuv:
+            planar = asked.yuv.to_planar(frame, Geometry(asked.width, asked.height))
+            frame = from_planar(planar, asked.width, asked.height, asked.yuv.layout.dtype)
         with self._border("upload"):
             return self._inner.upload(frame)
 
@@ -35,7 +40,11 @@ class Guarded:
     def download(self, picture: Picture) -> Pixels:
         """See Interpolator."""
         with self._border("download"):
-            return self._inner.download(picture)
+            pixels = self._inner.download(picture)
+        asked = self._request
+        if asked.yuv is None:
+            return pixels
+        return asked.yuv.from_planar(to_planar(pixels, Geometry(asked.width, asked.height)))
 
     def release(self, picture: Picture) -> None:
         """See Interpolator."""

@@ -11,6 +11,7 @@ from afitrt.build import GraphStage
 from afitrt.frames import Geometry, padded
 from afitrt.models.protocol import Interpolator, Memory
 from afitrt.options import SCALES, ModelOptions
+from afitrt.yuv import Yuv420
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Request:
     """What an interpolator is made for.
 
     width, height: of the pictures, in pixels. dtype: of what `download` gives, uint8 or uint16; float32 (0..1) for
-    stills. say: to be told in one line what has to be made on the way.
+    stills. say: to be told in one line what has to be made on the way. yuv: pictures come and go as planar 4:2:0 of
+    this kind instead, see `afitrt.yuv`; always None for models of other packages, whose pictures are converted.
     """
 
     width: int
@@ -26,6 +28,7 @@ class Request:
     dtype: npt.DTypeLike
     options: ModelOptions
     say: Callable[[str], None]
+    yuv: Yuv420 | None = None
 
 
 def _no_advice(width: int, height: int, scale: float) -> list[str]:

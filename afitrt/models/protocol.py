@@ -56,13 +56,13 @@ class Interpolator(Protocol):
     clock: StageClock
 
     def upload(self, frame: Pixels) -> Picture:
-        """A picture of a decoded frame [height, width, 3], RGB, uint8 or uint16."""
+        """A picture of a decoded frame [height, width, 3], RGB, uint8 or uint16; planar where `Request.yuv` says so."""
 
     def between(self, left: Picture, right: Picture, times: Sequence[Fraction]) -> list[Picture]:
         """One picture for each time in 0..1; the pair is matched once for all of them."""
 
     def download(self, picture: Picture) -> Pixels:
-        """The picture as [height, width, 3], RGB, cropped and rounded to the output's depth."""
+        """The picture as [height, width, 3], RGB, cropped and rounded to the output's depth; or planar likewise."""
 
     def release(self, picture: Picture) -> None:
         """Gives a picture's memory back; it must not be used again."""

@@ -18,6 +18,7 @@ from afitrt.frames import Pixels
 from afitrt.models.manifest import StagedManifest
 from afitrt.models.protocol import StageClock
 from afitrt.runtimes.protocol import DeviceUse, OverlappingRuntime, Runtime, Tensor
+from afitrt.yuv import Yuv420
 
 
 @dataclass
@@ -31,13 +32,20 @@ class Encoded:
 class Staged:
     """See Interpolator. Pictures are padded to the network's multiple; only outputs are cropped and rounded.
 
-    The last stage of a time gives the picture, as `image`.
+    The last stage of a time gives the picture, as `image`. dtype, yuv: see Request.
     """
 
     def __init__(
-        self, manifest: StagedManifest, runtime: Runtime, width: int, height: int, scale: float, dtype: npt.DTypeLike
+        self,
+        manifest: StagedManifest,
+        runtime: Runtime,
+        width: int,
+        height: int,
+        scale: float,
+        dtype: npt.DTypeLike,
+        yuv: Yuv420 | None = None,
     ) -> None:
-        self._manifest, self._runtime = manifest, runtime
+        self._manifest, self._runtime, self._yuv = manifest, runtime, yuv
         self._width, self._height = width, height
         self._dtype = np.dtype(dtype)
         self._geometry = manifest.geometry(width, height, scale)
@@ -48,7 +56,7 @@ class Staged:
     def upload(self, frame: Pixels) -> Encoded:
         """See Interpolator."""
         with self._naming():
-            return Encoded(self._runtime.upload(frame, self._geometry))
+            return Encoded(self._runtime.upload(frame, self._geometry, self._yuv))
 
     def between(self, left: Encoded, right: Encoded, times: Sequence[Fraction]) -> list[Encoded]:
         """See Interpolator."""
@@ -65,7 +73,7 @@ class Staged:
     def download(self, picture: Encoded) -> Pixels:
         """See Interpolator."""
         with self._naming():
-            return self._runtime.download(picture.image, self._width, self._height, self._dtype)
+            return self._runtime.download(picture.image, self._width, self._height, self._dtype, self._yuv)
 
     def release(self, picture: Encoded) -> None:
         """See Interpolator."""
@@ -146,7 +154,7 @@ class OverlappingStaged(Staged):
     def begin_download(self, picture: Encoded) -> Callable[[], Pixels]:
         """See Overlapping."""
         with self._naming():
-            begun = self._runtime.begin_download(picture.image, self._width, self._height, self._dtype)
+            begun = self._runtime.begin_download(picture.image, self._width, self._height, self._dtype, self._yuv)
 
         def finished() -> Pixels:
             with self._naming():

@@ -8,11 +8,11 @@ from afitrt import estimate, video
 from afitrt.channel import Channel
 from afitrt.errors import InputError
 from afitrt.frames import Pixels
+from afitrt.pipeline.preparing import Prepared
 from afitrt.pipeline.workers import Worker
 from afitrt.render import Decoded
 from afitrt.schedule import End, Frame
 from afitrt.segments import FrameHash, Plan, Segment
-from afitrt.task import Task
 
 
 class OtherFramesError(InputError):
@@ -28,13 +28,20 @@ class SegmentDecoder:
     """
 
     def __init__(
-        self, task: Task, plan: Plan, segment: Segment, first: int, entry: video.Entry | None, unequal: bool
+        self,
+        prepared: Prepared,
+        plan: Plan,
+        segment: Segment,
+        first: int,
+        entry: video.Entry | None,
+        unequal: bool,
     ) -> None:
+        task = prepared.task
         self._task, self._plan, self._segment, self._first = task, plan, segment, first
         self._lenient = unequal and entry is None
         span = (task.first + segment.frames[0], task.first + segment.frames[1])
         rate = task.source_rate if task.normalised else None
-        self._reader = video.open_reader(task.info, span, rate, entry)
+        self._reader = video.open_reader(task.info, span, rate, entry, prepared.yuv)
         self._channel: Channel[Decoded | Frame | End] = Channel(estimate.DECODED_BYTES)
         self._hashes = FrameHash()
         self._count = 0

@@ -10,11 +10,10 @@ from typing import Protocol
 from afitrt import video
 from afitrt.errors import AfitrtError
 from afitrt.events import Event
-from afitrt.options import EncodeOptions
+from afitrt.pipeline.preparing import Prepared
 from afitrt.pipeline.segmented import SegmentedFile, SegmentWriter, work_folder
 from afitrt.render import Decoded, Part
 from afitrt.segments import Store, fingerprint, index_source, recipe
-from afitrt.task import Task
 
 Pictures = video.Writer | video.PngWriter | SegmentWriter
 
@@ -73,10 +72,10 @@ class Whole:
 class VideoFile(Whole):
     """A video file made of a pipe: encoded aside, then given its times. A pipe cannot be read again, nor resumed."""
 
-    def __init__(self, task: Task, encode: EncodeOptions) -> None:
-        self._task = task
+    def __init__(self, prepared: Prepared) -> None:
+        self._task = task = prepared.task
         self._aside = task.output.with_name(f".{task.output.name}.{os.getpid()}.video.mkv")
-        self.writer = video.Writer(self._aside, task.info, task.rate, encode)
+        self.writer = prepared.writer(self._aside)
 
     def publish(self) -> list[str]:
         """See Output."""
@@ -105,9 +104,9 @@ class VideoFile(Whole):
 class PictureFiles(Whole):
     """Numbered PNG files; each is finished on its own."""
 
-    def __init__(self, task: Task, encode: EncodeOptions) -> None:
-        self._pattern = task.output
-        self.writer = video.PngWriter(task.output, encode)
+    def __init__(self, prepared: Prepared) -> None:
+        self._pattern = prepared.task.output
+        self.writer = video.PngWriter(self._pattern, prepared.encode)
 
     def publish(self) -> list[str]:
         """See Output: older pictures with higher numbers would follow ours, so they go."""
@@ -122,8 +121,8 @@ class PictureFiles(Whole):
 class Pipe(Whole):
     """y4m on standard output; what is written is gone."""
 
-    def __init__(self, task: Task, encode: EncodeOptions) -> None:
-        self.writer = video.Writer(task.output, task.info, task.rate, encode)
+    def __init__(self, prepared: Prepared) -> None:
+        self.writer = prepared.writer(prepared.task.output)
 
     def give_up(self) -> None:
         """See Output: whoever reads may have stalled."""
@@ -138,19 +137,20 @@ class Pipe(Whole):
         return None
 
 
-def output_of(task: Task, encode: EncodeOptions, allow_mixed: bool, say: Callable[[str], None]) -> Output:
+def output_of(prepared: Prepared, say: Callable[[str], None]) -> Output:
     """The destination that the task's output names.
 
-    allow_mixed: see Store.make. say: hears what stages are made. Raises what `recipe` and Store.make do.
+    say: hears what stages are made. Raises what `recipe` and Store.make do.
     """
+    task = prepared.task
     match video.container_of(task.output):
         case video.PNG:
-            return PictureFiles(task, encode)
+            return PictureFiles(prepared)
         case video.Y4M:
-            return Pipe(task, encode)
+            return Pipe(prepared)
     if task.info.piped:
-        return VideoFile(task, encode)
-    made = recipe(task, encode, index_source(task.info))
+        return VideoFile(prepared)
+    made = recipe(task, prepared.encode, index_source(task.info))
     store = Store(work_folder(task.output, made), made.digest)
-    store.make(fingerprint(task.job.model, task.info, say), allow_mixed)
-    return SegmentedFile(task, encode, made, store)
+    store.make(fingerprint(task.job.model, task.info, say), task.job.allow_mixed)
+    return SegmentedFile(prepared, made, store)

@@ -35,7 +35,7 @@ def plan_prepared(prepared: Prepared, made: Recipe, tell: Tell) -> Plan:
     task = prepared.task
     checksums: list[int] = []
     cuts: list[int] = []
-    decoder = Decoder(task)
+    decoder = Decoder(task, prepared.yuv)
     with decoder as decoded:
         for item in decoded:
             if isinstance(item, Decoded):

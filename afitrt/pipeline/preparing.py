@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from afitrt import estimate, models, video
 from afitrt.events import Note, Tell, Warned
@@ -11,6 +12,7 @@ from afitrt.frames import VideoInfo
 from afitrt.models.protocol import Interpolator
 from afitrt.options import EncodeOptions, Job
 from afitrt.task import Task, resolve
+from afitrt.yuv import Yuv420
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,15 @@ class Prepared:
     encode: EncodeOptions
     memory: int
     warnings: list[str]
+
+    @property
+    def yuv(self) -> Yuv420 | None:
+        """What frames and pictures are on their whole way, where they need not become RGB."""
+        return video.carried_yuv(self.task.info, self.encode)
+
+    def writer(self, path: Path) -> video.Writer:
+        """Encodes pictures to a file, or to a pipe."""
+        return video.Writer(path, self.task.info, self.task.rate, self.encode, self.yuv)
 
 
 def survey(job: Job, tell: Tell) -> tuple[Task, EncodeOptions, list[str]]:
@@ -43,9 +54,9 @@ def prepare(job: Job, tell: Tell) -> Prepared:
     """Probes, resolves and checks; `tell` hears the warnings."""
     task, encode, warnings = survey(job, tell)
     info = task.info
-    memory = estimate.memory(
-        models.memory(job.model, info.width, info.height), task.schedule, frame_bytes=info.width * info.height * 6
-    )
+    yuv = video.carried_yuv(info, encode)
+    frame_bytes = yuv.layout.nbytes(info.width, info.height) if yuv else info.width * info.height * 6
+    memory = estimate.memory(models.memory(job.model, info.width, info.height), task.schedule, frame_bytes)
     estimate.check_memory(memory, f"{info.width}x{info.height} with {job.model.model}")
     warnings += models.advice(job.model, info.width, info.height)
     for warning in warnings:
@@ -57,9 +68,13 @@ def prepare(job: Job, tell: Tell) -> Prepared:
 
 def make(prepared: Prepared, tell: Tell) -> Interpolator:
     """The interpolator of a task; `tell` hears what is made on the way. To be closed."""
-    task = prepared.task
+    task, info = prepared.task, prepared.task.info
     dtype, live = video.picture_type(prepared.encode), estimate.live_on_device(task.schedule)
-    return models.make(task.job.model, task.info.width, task.info.height, dtype, lambda text: tell(Note(text)), live)
+
+    def say(text: str) -> None:
+        tell(Note(text))
+
+    return models.make(task.job.model, info.width, info.height, dtype, say, live, prepared.yuv)
 
 
 def _room(task: Task, encode: EncodeOptions) -> list[str]:

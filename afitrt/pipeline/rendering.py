@@ -123,10 +123,8 @@ class Rendering:
         first, last = segment.outputs
         start = film.start(first, task.schedule)
         part = Part(lambda output: first <= output < last, start, last)
-        decoder = SegmentDecoder(task, self._plan, segment, start.frame, entry, self._placing.allow_mixed)
-        piece = PieceWriter(
-            self._store, number, first, lambda path: video.Writer(path, task.info, task.rate, prepared.encode)
-        )
+        decoder = SegmentDecoder(prepared, self._plan, segment, start.frame, entry, self._placing.allow_mixed)
+        piece = PieceWriter(self._store, number, first, prepared.writer)
         renderer = Renderer(self._interpolator, task.job.hold, task.first)
         with decoder as decoded:
             self._encode(renderer.render(decoded, task.schedule, part), piece, segment)

@@ -53,16 +53,17 @@ class Run:
     def finished(self) -> Done:
         """The finished run; see interpolate."""
         began = time.monotonic()
-        decoder = Decoder(self._task, self._watch)
+        yuv = self._prepared.yuv
+        decoder = Decoder(self._task, yuv, self._watch)
         made = make_folder(self._task.output.parent)
         try:
-            output = output_of(self._task, self._prepared.encode, self._task.job.allow_mixed, self._note)
+            output = output_of(self._prepared, self._note)
         except BaseException:
             remove_folders(made)
             raise
         try:
             written = video.picture_type(self._prepared.encode)
-            estimate.reserve(self._task.schedule, self._task.info, written, self._task.frames)
+            estimate.reserve(self._task.schedule, self._task.info, yuv or written, self._task.frames)
             with decoder as decoded:
                 head = list(islice(decoded, 2))
                 self._start(head, output.finished)

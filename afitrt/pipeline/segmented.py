@@ -13,8 +13,8 @@ from afitrt import video
 from afitrt.errors import AfitrtError
 from afitrt.events import Event, SegmentDone
 from afitrt.frames import Pixels
-from afitrt.options import EncodeOptions
 from afitrt.pipeline.placing import put_in_place
+from afitrt.pipeline.preparing import Prepared
 from afitrt.pipeline.workers import Worker
 from afitrt.render import Decoded, Part
 from afitrt.schedule import outputs_before
@@ -29,7 +29,6 @@ from afitrt.segments import (
     join,
     put_together,
 )
-from afitrt.task import Task
 
 
 def work_folder(output: Path, recipe: Recipe) -> Path:
@@ -128,16 +127,14 @@ def _ranges(cutter: Cutter) -> list[tuple[int, int]]:
 class SegmentedFile:
     """See Output: a video file, made of segments in a folder beside it."""
 
-    def __init__(self, task: Task, encode: EncodeOptions, recipe: Recipe, store: Store) -> None:
-        self._task, self._store = task, store
+    def __init__(self, prepared: Prepared, recipe: Recipe, store: Store) -> None:
+        self._task, self._store = prepared.task, store
         self._cutter = Cutter(recipe.segment_outputs)
         self._done = store.all_finished()
         self._frames = self._scenes = 0
         self.finished = sum(end - start for start, end in (each.outputs for each in self._done.values()))
         self._told = 0
-        self.writer = SegmentWriter(
-            store, self._cutter, self._done, lambda path: video.Writer(path, task.info, task.rate, encode)
-        )
+        self.writer = SegmentWriter(store, self._cutter, self._done, prepared.writer)
         self.part: Part | None = Part(self._wanted)
 
     def watch(self, decoded: Decoded) -> None:

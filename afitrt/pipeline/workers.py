@@ -17,9 +17,11 @@ from afitrt.render import Decoded
 from afitrt.scenes import Verdict, detector
 from afitrt.schedule import End, Frame
 from afitrt.task import Task
+from afitrt.yuv import Yuv420
 
 Watch = Callable[[Verdict, Fraction, Pixels], None]
-"""Sees a frame: what the detector says, when it is shown, and its pixels, which it must leave as they are."""
+"""Sees a frame: what the detector says, when it is shown, and its pixels as RGB, which it must leave as they are; of
+planar frames every second pixel both ways."""
 
 
 class Sink(Protocol):
@@ -65,15 +67,14 @@ class Worker(threading.Thread):
 class Decoder:
     """Reads a task's frames and marks cuts in a thread; iterating yields them and last an End.
 
-    watch is called there with every frame, before anything is made of it.
+    yuv: what they are, where they are no RGB. watch is called there with every frame, before anything is made of it.
     """
 
-    def __init__(self, task: Task, watch: Watch | None = None) -> None:
-        self._task, self._watch = task, watch
+    def __init__(self, task: Task, yuv: Yuv420 | None, watch: Watch | None = None) -> None:
+        self._task, self._yuv, self._watch = task, yuv, watch
         self._channel: Channel[Decoded | End] = Channel(estimate.DECODED_BYTES)
-        self._reader = video.open_reader(
-            task.info, span=(task.first, task.last), rate=task.source_rate if task.normalised else None
-        )
+        rate = task.source_rate if task.normalised else None
+        self._reader = video.open_reader(task.info, (task.first, task.last), rate, yuv=yuv)
         self.count = 0
         self.damage: str | None = None
         self._worker = Worker("decoder", self._decode, self._channel.finish)
@@ -93,13 +94,13 @@ class Decoder:
         self._worker.wait()
 
     def _decode(self) -> None:
-        task = self._task
-        scenes = detector(task.job.scenes, task.first)
+        task, yuv = self._task, self._yuv
+        scenes = detector(task.job.scenes, task.first, yuv)
         with self._reader as reader:
             for pixels in reader:
                 verdict, seconds = scenes.judge(pixels), task.time(self.count)
                 if self._watch is not None:
-                    self._watch(verdict, seconds, pixels)
+                    self._watch(verdict, seconds, yuv.small(pixels, 2) if yuv else pixels)
                 self._channel.put(Decoded(Frame(seconds, verdict.cut), pixels), pixels.nbytes)
                 self.count += 1
         if not reader.complete:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from afitrt.frames import Geometry, Pixels
+from afitrt.yuv import Yuv420
 
 Tensor = Any
 
@@ -68,11 +69,19 @@ class Runtime(Protocol):
     def to_device(self, array: npt.NDArray[np.float32]) -> Tensor:
         """A tensor with the array's values."""
 
-    def upload(self, frame: Pixels, geometry: Geometry) -> Tensor:
-        """The image tensor, [1, 3, H, W], of a decoded frame: RGB, 0..1, padded by repeating its edges."""
+    def upload(self, frame: Pixels, geometry: Geometry, yuv: Yuv420 | None = None) -> Tensor:
+        """The image tensor, [1, 3, H, W], of a decoded frame: RGB, 0..1, padded by repeating its edges.
 
-    def download(self, tensor: Tensor, width: int, height: int, dtype: npt.DTypeLike) -> Pixels:
-        """The picture of an image tensor as [height, width, 3], cropped, clipped and rounded to dtype."""
+        yuv: what the frame is, where it is no RGB.
+        """
+
+    def download(
+        self, tensor: Tensor, width: int, height: int, dtype: npt.DTypeLike, yuv: Yuv420 | None = None
+    ) -> Pixels:
+        """The picture of an image tensor as [height, width, 3], cropped, clipped and rounded to dtype.
+
+        yuv: what to make of it instead.
+        """
 
     def to_host(self, tensor: Tensor) -> npt.NDArray[np.float32]:
         """The tensor's values; valid after the tensor is released."""
@@ -87,5 +96,7 @@ class Runtime(Protocol):
 class OverlappingRuntime(Runtime, Protocol):
     """A runtime whose work is queued: stages return before they are done."""
 
-    def begin_download(self, tensor: Tensor, width: int, height: int, dtype: npt.DTypeLike) -> Callable[[], Pixels]:
+    def begin_download(
+        self, tensor: Tensor, width: int, height: int, dtype: npt.DTypeLike, yuv: Yuv420 | None = None
+    ) -> Callable[[], Pixels]:
         """Starts what `download` does; the result waits for it. The tensor may be released at once."""

@@ -20,6 +20,7 @@ from afitrt.video.mux import mux
 from afitrt.video.numbered import DEFAULT_NAME, numbered
 from afitrt.video.pictures import PictureReader
 from afitrt.video.pipes import STDIO
+from afitrt.video.planes import carried_yuv, decoded_yuv
 from afitrt.video.pngs import PngWriter
 from afitrt.video.probe import probe
 from afitrt.video.read import Reader
@@ -48,10 +49,12 @@ __all__ = [
     "Stamps",
     "Track",
     "Writer",
+    "carried_yuv",
     "choose_encoding",
     "choose_tracks",
     "container_of",
     "count_packets",
+    "decoded_yuv",
     "default_output",
     "doubtful",
     "encoder_name",

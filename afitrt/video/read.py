@@ -1,4 +1,4 @@
-"""Reads the pictures of a video through one ffmpeg child, as arrays of full-range RGB."""
+"""Reads the pictures of a video through one ffmpeg child, as arrays of full-range RGB or of planar 4:2:0."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from afitrt.frames import Pixels, VideoInfo
 from afitrt.video.colour import to_rgb
 from afitrt.video.ffmpeg import Child, command, ending, readable_path
 from afitrt.video.pipes import Pump
+from afitrt.video.planes import raw_format, to_yuv
 from afitrt.video.seek import Entry
 from afitrt.video.timeline import normalise
+from afitrt.yuv import Yuv420
 
 # Of what ffmpeg calls errors, those that mean lost or wrong pictures.
 DAMAGE = re.compile(r"error while decoding|decoding error|error submitting|invalid data|prematurely|partial file", re.I)
@@ -27,7 +29,8 @@ DAMAGE = re.compile(r"error while decoding|decoding error|error submitting|inval
 class Reader:
     """Iterates over frames: ndarray [height, width, 3], RGB over the full range, owned by the caller.
 
-    uint8 from sources of 8 bits, else uint16. Frame k is the k-th picture that ffmpeg hands out; it has pts
+    uint8 from sources of 8 bits, else uint16. yuv: what `decoded_yuv` or `carried_yuv` gave, for frames of that kind
+    instead: see `afitrt.yuv`. Frame k is the k-th picture that ffmpeg hands out; it has pts
     info.pts[k], or k/rate where a rate is given: then ffmpeg's fps filter repeats and drops frames.
     span: half-open range [a, b) of frame numbers (after the fps filter); those before a are decoded and dropped, from
     the place that `seek` names for frame a, else from the beginning; b None is the end. Of y4m on standard input the
@@ -44,12 +47,13 @@ class Reader:
         span: tuple[int, int | None] | None = None,
         rate: Fraction | None = None,
         seek: Entry | None = None,
+        yuv: Yuv420 | None = None,
     ) -> None:
         self.info = info
         self._pump = Pump(info) if info.piped else None
-        self._command = command(_output(info, span, rate, seek))
-        self._shape = (info.height, info.width, 3)
-        self._dtype: type[np.uint8] | type[np.uint16] = np.uint8 if info.depth <= 8 else np.uint16
+        self._command = command(_output(info, span, rate, seek, yuv))
+        self._shape = yuv.shape if yuv else (info.height, info.width, 3)
+        self._dtype = yuv.layout.dtype if yuv else np.uint8 if info.depth <= 8 else np.uint16
         self._first, end = span or (0, None)
         self.expected = None if info.piped else _promised(info, self._first, end, rate)
         """Frames that the packets promise; None of a pipe."""
@@ -132,7 +136,9 @@ def _promised(info: VideoInfo, first: int, end: int | None, rate: Fraction | Non
     return max(0, (total if end is None else min(end, total)) - first)
 
 
-def _output(info: VideoInfo, span: tuple[int, int | None] | None, rate: Fraction | None, seek: Entry | None) -> Any:
+def _output(
+    info: VideoInfo, span: tuple[int, int | None] | None, rate: Fraction | None, seek: Entry | None, yuv: Yuv420 | None
+) -> Any:
     """The ffmpeg-python node that writes raw pictures to stdout."""
     filters = [info.filters] if info.filters else []
     filters += [] if rate is None else ["setpts=PTS-STARTPTS", f"fps=fps={rate}"]
@@ -141,11 +147,11 @@ def _output(info: VideoInfo, span: tuple[int, int | None] | None, rate: Fraction
         filters += [] if span[1] is None else [f"trim=end_frame={span[1] - span[0]}"]
     elif span is not None:
         filters.append(f"trim=start_frame={span[0]}" + ("" if span[1] is None else f":end_frame={span[1]}"))
-    filters += to_rgb(info)
+    filters += to_yuv(yuv) if yuv else to_rgb(info)
     return _input(info, seek)[str(info.stream)].output(
         "pipe:1",
         f="rawvideo",
-        pix_fmt="rgb24" if info.depth <= 8 else "rgb48le",
+        pix_fmt=raw_format(yuv) if yuv else "rgb24" if info.depth <= 8 else "rgb48le",
         fps_mode="passthrough",
         vf=",".join(filters),
     )

@@ -15,6 +15,7 @@ from afitrt.video.pipes import STDIO, probe_pipe
 from afitrt.video.probe import probe
 from afitrt.video.read import Reader
 from afitrt.video.seek import Entry
+from afitrt.yuv import Yuv420
 
 
 def probe_source(path: Path, rate: Fraction | None = None, filters: str = "") -> VideoInfo:
@@ -48,8 +49,9 @@ def open_reader(
     span: tuple[int, int | None] | None = None,
     rate: Fraction | None = None,
     seek: Entry | None = None,
+    yuv: Yuv420 | None = None,
 ) -> Reader | PictureReader:
     """See Reader; what `probe_source` told decides who reads."""
     if info.pictures:
         return PictureReader(info, span, rate)
-    return Reader(info, span, rate, seek)
+    return Reader(info, span, rate, seek, yuv)

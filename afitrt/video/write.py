@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import suppress
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,10 +19,12 @@ from afitrt.errors import AfitrtError, MissingToolError, RenderError, RetryError
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.options import EncodeOptions
 from afitrt.video import hdr
-from afitrt.video.colour import from_rgb, pixel_format, tagging, written_colour
+from afitrt.video.colour import from_rgb, pixel_format, tagging
 from afitrt.video.encoders import ENCODERS, Y4M, encoder_arguments, friendly_name
 from afitrt.video.ffmpeg import Child, command, ending, find, readable_path
 from afitrt.video.pipes import STDIO
+from afitrt.video.planes import output_colour, raw_format
+from afitrt.yuv import Yuv420
 
 FINISH_SECONDS = 120
 VAAPI_DEVICE = Path("/dev/dri/renderD128")
@@ -34,20 +35,23 @@ class Writer:
 
     info: size, colour and sample aspect to write. encode: as resolved by `choose_encoding`. path: where to
     write a Matroska file (its time stamps are rounded to milliseconds; mux restores them), or `-` for y4m on
-    standard output, where BrokenPipeError says that nobody reads it any more.
+    standard output, where BrokenPipeError says that nobody reads it any more. yuv: what `carried_yuv` gave, for
+    frames of that kind instead of RGB: see `afitrt.yuv`.
 
     A context manager. Leaving it regularly finishes the file and counts its packets; RenderError when ffmpeg
     failed or a frame is missing, RetryError when the disk is full. Leaving it by an exception finishes the file
     too, so that what was written can be played.
     """
 
-    def __init__(self, path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions) -> None:
+    def __init__(
+        self, path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, yuv: Yuv420 | None = None
+    ) -> None:
         self.path = Path(path)
         self.frames = 0
         """Frames written so far."""
-        self._shape = (info.height, info.width, 3)
+        self._shape = yuv.shape if yuv else (info.height, info.width, 3)
         self._dtype = picture_type(encode)
-        self._command = command(_output(self.path, info, rate, encode, self._dtype is np.uint16), *_device(encode))
+        self._command = command(_output(self.path, info, rate, encode, yuv), *_device(encode))
         self._child: Child | None = None
 
     def __enter__(self) -> Self:
@@ -120,22 +124,21 @@ def to_depth(frame: Pixels, dtype: type[np.uint8] | type[np.uint16]) -> npt.NDAr
     return ((frame.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, deep: bool) -> Any:
+def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, yuv: Yuv420 | None) -> Any:
     """The ffmpeg-python node that encodes raw pictures from stdin."""
     import ffmpeg
 
-    colour = written_colour(info, str(encode.pix_fmt))
-    if encode.codec in ENCODERS and ENCODERS[encode.codec].limited:
-        colour = replace(colour, range="tv")
+    colour, pix_fmt = output_colour(info, encode), str(encode.pix_fmt)
     aspect = info.sample_aspect
     shape = f"setsar={aspect.numerator}/{aspect.denominator}"
-    filters = [*from_rgb(info, colour, str(encode.pix_fmt)), shape, tagging(colour)]
+    converted = [f"format={pix_fmt}"] if yuv else from_rgb(info, colour, pix_fmt)
+    filters = [*converted, shape, tagging(colour)]
     if _uploads(encode):
         filters.append("hwupload")
     source = ffmpeg.input(
         "pipe:0",
         f="rawvideo",
-        pix_fmt="rgb48le" if deep else "rgb24",
+        pix_fmt=raw_format(yuv) if yuv else "rgb48le" if picture_type(encode) is np.uint16 else "rgb24",
         video_size=(info.width, info.height),
         framerate=str(rate),
         **hdr.input_options(info),

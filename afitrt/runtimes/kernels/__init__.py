@@ -6,7 +6,7 @@ into programs, kept as artefacts. The CUDA room carries both to a device; tests 
 
 from afitrt.runtimes.kernels.compile import PROGRAMS, TARGETS, cubin, nvrtc_version
 from afitrt.runtimes.kernels.launch import THREADS, Launch, Precision
-from afitrt.runtimes.kernels.picture import Conversion, RgbLayout, YuvLayout
+from afitrt.runtimes.kernels.picture import Conversion, RgbLayout
 from afitrt.runtimes.kernels.splat import Splat
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "Precision",
     "RgbLayout",
     "Splat",
-    "YuvLayout",
     "cubin",
     "nvrtc_version",
 ]

@@ -18,6 +18,7 @@ from afitrt.options import ModelOptions
 from afitrt.runtimes.onnx import sessions
 from afitrt.runtimes.onnx.places import Place
 from afitrt.runtimes.protocol import DeviceUse
+from afitrt.yuv import Yuv420
 
 
 class BoundTensor:
@@ -80,9 +81,9 @@ class BoundRuntime:
             value = ort.OrtValue.ortvalue_from_numpy(array, self._place.kind, self._place.ordinal)
         return self.hold(value)
 
-    def upload(self, frame: Pixels, geometry: Geometry) -> BoundTensor:
+    def upload(self, frame: Pixels, geometry: Geometry, yuv: Yuv420 | None = None) -> BoundTensor:
         """See Runtime."""
-        return self.to_device(to_planar(frame, geometry))
+        return self.to_device(yuv.to_planar(frame, geometry) if yuv else to_planar(frame, geometry))
 
     def to_host(self, tensor: BoundTensor) -> npt.NDArray[np.float32]:
         """See Runtime."""
@@ -90,9 +91,12 @@ class BoundRuntime:
             array: npt.NDArray[np.float32] = tensor.value.numpy().astype(np.float32)
         return array
 
-    def download(self, tensor: BoundTensor, width: int, height: int, dtype: npt.DTypeLike) -> Pixels:
+    def download(
+        self, tensor: BoundTensor, width: int, height: int, dtype: npt.DTypeLike, yuv: Yuv420 | None = None
+    ) -> Pixels:
         """See Runtime."""
-        return from_planar(self.to_host(tensor), width, height, dtype)
+        planar = self.to_host(tensor)
+        return yuv.from_planar(planar) if yuv else from_planar(planar, width, height, dtype)
 
     def release(self, tensor: BoundTensor) -> None:
         """See Runtime. Raises AfitrtError when it was released before."""

@@ -13,6 +13,7 @@ from afitrt.options import ModelOptions
 from afitrt.runtimes.onnx import sessions
 from afitrt.runtimes.onnx.places import Place
 from afitrt.runtimes.protocol import CPU, DeviceUse
+from afitrt.yuv import Yuv420
 
 Array = npt.NDArray[np.float32]
 
@@ -55,13 +56,15 @@ class OnnxRuntime:
         """See Runtime."""
         return CPU
 
-    def upload(self, frame: Pixels, geometry: Geometry) -> Array:
+    def upload(self, frame: Pixels, geometry: Geometry, yuv: Yuv420 | None = None) -> Array:
         """See Runtime."""
-        return to_planar(frame, geometry)
+        return yuv.to_planar(frame, geometry) if yuv else to_planar(frame, geometry)
 
-    def download(self, tensor: Array, width: int, height: int, dtype: npt.DTypeLike) -> Pixels:
+    def download(
+        self, tensor: Array, width: int, height: int, dtype: npt.DTypeLike, yuv: Yuv420 | None = None
+    ) -> Pixels:
         """See Runtime."""
-        return from_planar(tensor, width, height, dtype)
+        return yuv.from_planar(tensor) if yuv else from_planar(tensor, width, height, dtype)
 
     def to_device(self, array: Array) -> Array:
         """See Runtime."""

@@ -27,6 +27,7 @@ from afitrt.runtimes.tensorrt.engines import KERNEL_STAGES, ensure_engine
 from afitrt.runtimes.tensorrt.flavours import FLAVOURS, check_target
 from afitrt.runtimes.tensorrt.replay import Replay
 from afitrt.runtimes.tensorrt.work import DeviceTensor, EngineWork, SplatWork, Work
+from afitrt.yuv import Yuv420
 
 PINNED, SPARE = 6, 2
 """Pinned buffers, each of a padded picture, and how many of them are kept for the way up."""
@@ -53,16 +54,23 @@ class TensorRtStage:
 
 
 class TensorRtRuntime:
-    """See Runtime. width, height: of the pictures as decoded. live: pictures alive at once.
+    """See Runtime. width, height: of the pictures as decoded. live: pictures alive at once. yuv: what pictures come
+    and go as, where they are no RGB: then they travel at half its bytes.
 
     Raises MissingToolError without the library, pycuda or a GPU, UsageError for a GPU that the library does not
     serve, ResourceError where the GPU's memory cannot hold the plan.
     """
 
     def __init__(
-        self, options: ModelOptions, width: int, height: int, live: memory.Live, say: Callable[[str], None]
+        self,
+        options: ModelOptions,
+        width: int,
+        height: int,
+        live: memory.Live,
+        say: Callable[[str], None],
+        yuv: Yuv420 | None = None,
     ) -> None:
-        self._options, self._live, self._say = options, live, say
+        self._options, self._live, self._say, self._yuv = options, live, say, yuv
         self._width, self._height = width, height
         self._flavour = FLAVOURS[options.runtime]
         self._flavour.load()
@@ -113,7 +121,7 @@ class TensorRtRuntime:
         works = [stage.work for stage in self._stages.values()]
         scratch = max((work.scratch for work in works), default=0)
         weights = sum(work.weights for work in works)
-        packed = self._conversion(np.dtype(np.uint16)).nbytes
+        packed = self._conversion(np.dtype(np.uint16), self._yuv).nbytes
         staging = (packed, packed, packed)
         options = self._options
         plan = memory.plan(options.model, self._geometry, options.precision, self._live, weights, scratch, staging)
@@ -171,11 +179,11 @@ class TensorRtRuntime:
         self._send(array, tensor.block, self._compute)
         return tensor
 
-    def upload(self, frame: Pixels, geometry: Geometry) -> DeviceTensor:
+    def upload(self, frame: Pixels, geometry: Geometry, yuv: Yuv420 | None = None) -> DeviceTensor:
         """See Runtime. Integers travel as they are decoded; the device pads and converts them."""
         if frame.dtype == np.float32:
             return self.to_device(to_planar(frame, geometry))
-        arena, conversion = self._memory(), self._conversion(frame.dtype)
+        arena, conversion = self._memory(), self._conversion(frame.dtype, yuv)
         packed = arena.take(conversion.nbytes, self._up)
         shape = (1, 3, geometry.height, geometry.width)
         tensor = DeviceTensor(arena.take(12 * geometry.height * geometry.width, self._up), shape, np.float32)
@@ -202,28 +210,33 @@ class TensorRtRuntime:
         """See Runtime. Waits for what makes the tensor."""
         return self._receive(tensor.block.address, tensor.shape, tensor.dtype)().astype(np.float32)
 
-    def download(self, tensor: DeviceTensor, width: int, height: int, dtype: npt.DTypeLike) -> Pixels:
+    def download(
+        self, tensor: DeviceTensor, width: int, height: int, dtype: npt.DTypeLike, yuv: Yuv420 | None = None
+    ) -> Pixels:
         """See Runtime. The device crops and rounds; only finished pictures of whole numbers come down."""
-        return self._begun(tensor, width, height, dtype)()
+        return self._begun(tensor, (width, height), dtype, yuv)()
 
     def begin_download(
-        self, tensor: DeviceTensor, width: int, height: int, dtype: npt.DTypeLike
+        self, tensor: DeviceTensor, width: int, height: int, dtype: npt.DTypeLike, yuv: Yuv420 | None = None
     ) -> Callable[[], Pixels]:
         """See OverlappingRuntime. Waits at once where buffers run short."""
-        begun = self._begun(tensor, width, height, dtype)
+        begun = self._begun(tensor, (width, height), dtype, yuv)
         if self._pool.free > SPARE:
             return begun
         pixels = begun()
         return lambda: pixels
 
-    def _begun(self, tensor: DeviceTensor, width: int, height: int, dtype: npt.DTypeLike) -> Callable[[], Pixels]:
+    def _begun(
+        self, tensor: DeviceTensor, size: tuple[int, int], dtype: npt.DTypeLike, yuv: Yuv420 | None
+    ) -> Callable[[], Pixels]:
         if np.dtype(dtype) == np.float32:
             received = self._receive(tensor.block.address, tensor.shape, tensor.dtype)
-            return lambda: from_planar(received(), width, height, dtype)
-        arena, conversion = self._memory(), self._conversion(np.dtype(dtype))
+            return lambda: from_planar(received(), *size, dtype)
+        arena, conversion = self._memory(), self._conversion(np.dtype(dtype), yuv)
         packed = arena.take(conversion.nbytes, self._compute)
         self._compute.launch(self._pictures, conversion.pack(tensor.block.address, packed.address))
-        pixels = self._receive(packed.address, (height, width, 3), dtype)
+        shape = yuv.shape if yuv else (size[1], size[0], 3)
+        pixels = self._receive(packed.address, shape, yuv.layout.dtype if yuv else dtype)
         arena.give(packed, self._down)
         return pixels
 
@@ -271,6 +284,6 @@ class TensorRtRuntime:
         assert self._arena is not None
         return self._arena
 
-    def _conversion(self, dtype: np.dtype[Any]) -> Conversion:
-        layout = RgbLayout(8 if dtype == np.uint8 else 16)
+    def _conversion(self, dtype: np.dtype[Any], yuv: Yuv420 | None) -> Conversion:
+        layout = yuv.layout if yuv else RgbLayout(8 if dtype == np.uint8 else 16)
         return Conversion(layout, self._width, self._height, self._geometry)
