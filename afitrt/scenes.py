@@ -114,9 +114,9 @@ class SvfiDetector:
     def judge(self, frame: Pixels) -> Verdict:
         import cv2
 
-        sample, step = _sample(frame, self._yuv)
-        hsv = cv2.cvtColor(sample, cv2.COLOR_RGB2HSV)
-        blue = sample[:: 4 // step, :: 4 // step, 2]
+        pixels, step = sample(frame, self._yuv)
+        hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+        blue = pixels[:: 4 // step, :: 4 // step, 2]
         if self._hsv is None or self._blue is None:
             verdict = Verdict(self._next, None, None, "first", False)
         else:
@@ -152,7 +152,7 @@ class SvfiDetector:
         return Verdict(self._next, diff, score, branch, cut)
 
 
-def _sample(frame: Pixels, yuv: Yuv420 | None) -> tuple[npt.NDArray[np.uint8], int]:
+def sample(frame: Pixels, yuv: Yuv420 | None) -> tuple[npt.NDArray[np.uint8], int]:
     """uint8 copy, RGB, of every 2nd pixel both ways, every 4th above 1000 lines, and that step."""
     step = 4 if (yuv.height if yuv else frame.shape[0]) > 1000 else 2
     if yuv:

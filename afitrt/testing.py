@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from afitrt import models
-from afitrt.frames import Pixels
+from afitrt.frames import Geometry, Pixels, from_planar, to_planar
 from afitrt.models import Interpolator, Picture
 from afitrt.options import ModelOptions
+from afitrt.yuv import Yuv420, YuvLayout
 
 QUARTER, THIRD, HALF = Fraction(1, 4), Fraction(1, 3), Fraction(1, 2)
 
@@ -53,10 +54,10 @@ class InterpolatorContract:
     tolerance = 1e-3
 
     @contextmanager
-    def made(self, dtype: npt.DTypeLike = np.float32) -> Iterator[Interpolator]:
-        """An interpolator of the model that downloads as dtype; closed at the end."""
+    def made(self, dtype: npt.DTypeLike = np.float32, yuv: Yuv420 | None = None) -> Iterator[Interpolator]:
+        """An interpolator of the model that downloads as dtype, or takes and gives planar frames; closed at the end."""
         options = ModelOptions(model=self.model, **self.options)  # type: ignore[arg-type]
-        interpolator = models.make(options, self.width, self.height, dtype, lambda _: None, (12, 12))
+        interpolator = models.make(options, self.width, self.height, dtype, lambda _: None, (12, 12), yuv)
         try:
             yield interpolator
         finally:
@@ -72,6 +73,25 @@ class InterpolatorContract:
             np.testing.assert_array_equal(one, other, why)
         else:
             np.testing.assert_allclose(one, other, rtol=0, atol=self.tolerance, err_msg=why)
+
+    def test_planar_frames_give_planar_pictures_of_the_same(self) -> None:
+        """But for the rounding of codes, and of colours where they change within two pixels."""
+        yuv = Yuv420(self.width, self.height, YuvLayout(10, "bt709"))
+        size = Geometry(self.width, self.height)
+        codes = [yuv.from_planar(to_planar(frame, size)) for frame in self.frames(2)]
+        with self.made(np.uint16, yuv) as model:
+            found = _between(model, [model.upload(frame) for frame in codes], HALF)[0]
+        with self.made() as model:
+            frames = [from_planar(yuv.to_planar(frame, size), self.width, self.height, np.float32) for frame in codes]
+            middle = _between(model, [model.upload(frame) for frame in frames], HALF)[0]
+        expected = yuv.from_planar(to_planar(middle, size))
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype), f"download gave {found.dtype}"
+        limit = 2 if self.exact else 2 + 1023 * self.tolerance
+        luma, *chroma = (
+            one.astype(int) - other for one, other in zip(yuv.planes(found), yuv.planes(expected), strict=True)
+        )
+        assert np.abs(luma).max() <= limit, f"luma differs by {np.abs(luma).max()} codes of 1023"
+        assert max(np.abs(plane).mean() for plane in chroma) <= limit, "chroma differs"
 
     def test_a_picture_is_cropped_to_its_size_in_the_type_asked_for(self) -> None:
         """And an uploaded frame comes back as it was."""

@@ -2,7 +2,8 @@
 
     python bench/host.py
 
-A 10-bit 4:2:0 clip, blend as the model, x264 ultrafast as the encoder. It writes bench/results/host.json.
+A 10-bit 4:2:0 clip, blend as the model, x264 ultrafast as the encoder: its planes as they are, and as RGB beside that.
+It writes bench/results/host.json.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from measuring import hardware
 
 from afitrt import pipeline, video
-from afitrt.options import EncodeOptions, Job, ModelOptions, ScheduleOptions
+from afitrt.options import EncodeOptions, Job, ModelOptions, SceneOptions, ScheduleOptions
+from afitrt.scenes import detector
 
 OUT = Path(__file__).parent / "results" / "host.json"
 FRAMES = 96
@@ -33,17 +36,22 @@ def drawn(path: Path) -> Path:
     return path
 
 
-def measure(folder: Path) -> dict[str, Any]:
+def measure(folder: Path, source: Path, planar: bool) -> dict[str, Any]:
     """Pictures a second: read alone, written alone, and through `interpolate` at 2x."""
-    source = drawn(folder / "in.mkv")
     info = video.probe_source(source, None)
+    encode, _ = video.choose_encoding(info, ENCODE, video.container_of(source), video.find().encoders)
+    yuv = video.carried_yuv(info, encode) if planar else None
     began = time.perf_counter()
-    with video.open_reader(info) as reader:
+    with video.open_reader(info, yuv=yuv) as reader:
         frames = [frame for number, frame in enumerate(reader) if number < 16]
     read = FRAMES / (time.perf_counter() - began)
-    encode, _ = video.choose_encoding(info, ENCODE, video.container_of(source), video.find().encoders)
+    judge = detector(SceneOptions(), yuv=yuv).judge
     began = time.perf_counter()
-    with video.Writer(folder / "out.mkv", info, Fraction(48), encode) as writer:
+    for frame in frames:
+        judge(frame)
+    judged = 1000 * (time.perf_counter() - began) / len(frames)
+    began = time.perf_counter()
+    with video.Writer(folder / "out.mkv", info, Fraction(48), encode, yuv) as writer:
         for number in range(FRAMES):
             writer.write(frames[number % len(frames)])
     written = FRAMES / (time.perf_counter() - began)
@@ -52,22 +60,26 @@ def measure(folder: Path) -> dict[str, Any]:
         folder / "smooth.mkv", schedule, source=source, model=ModelOptions(model="blend"), encode=ENCODE, overwrite=True
     )
     began = time.perf_counter()
-    done = pipeline.interpolate(job, lambda event: None)
+    with mock.patch.object(video, "carried_yuv", lambda *_: yuv):
+        done = pipeline.interpolate(job, lambda event: None)
     seconds = time.perf_counter() - began
     return {
+        "scenes_milliseconds_a_frame": round(judged, 2),
         "read_a_second": round(read, 1),
         "written_a_second": round(written, 1),
         "interpolate_frames_a_second": round(FRAMES / seconds, 1),
         "interpolate_pictures_a_second": round(done.outputs / seconds, 1),
         "interpolate_stages": done.stages,
+        "interpolate_waited": done.waited,
         "interpolate_seconds": round(seconds, 2),
     }
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder))
-    what = "1920x1080, 10 bit 4:2:0 in and out as rgb48le, blend, n_forward 1, 2x, libx264 ultrafast"
+        source = drawn(Path(folder) / "in.mkv")
+        found = {name: measure(Path(folder), source, name == "planar") for name in ("planar", "rgb")}
+    what = "1920x1080, 10 bit 4:2:0 in and out, as it is and as rgb48le, blend, n_forward 1, 2x, libx264 ultrafast"
     OUT.write_text(
         json.dumps({"command": "python bench/host.py", "hardware": hardware(), "what": what, **found}, indent=1) + "\n"
     )

@@ -215,7 +215,7 @@ def test_the_example_interpolates_from_file_to_file(installed: Path, tmp_path: P
 @pytest.mark.slow
 def test_the_example_passes_the_contract(installed: Path) -> None:
     ran = with_example(installed, "-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLE / "tests")
-    assert ran.returncode == 0 and "9 passed" in ran.stdout, ran.stdout
+    assert ran.returncode == 0 and "10 passed" in ran.stdout, ran.stdout
 
 
 def test_the_example_follows_motion(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

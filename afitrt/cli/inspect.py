@@ -118,7 +118,7 @@ def scenes(
 
 def _verdicts(info: VideoInfo, options: SceneOptions, watch: Watch | None = None) -> Iterator[Verdict]:
     from afitrt import video
-    from afitrt.scenes import detector
+    from afitrt.scenes import detector, sample
 
     yuv = video.decoded_yuv(info)
     judge = detector(options, yuv=yuv).judge
@@ -126,7 +126,7 @@ def _verdicts(info: VideoInfo, options: SceneOptions, watch: Watch | None = None
         for pixels in reader:
             verdict = judge(pixels)
             if watch is not None:
-                watch(verdict, info.elapsed(verdict.index), yuv.small(pixels, 2) if yuv else pixels)
+                watch(verdict, info.elapsed(verdict.index), sample(pixels, yuv)[0] if yuv else pixels)
             yield verdict
     if not reader.complete:
         from afitrt.cli.console import stderr

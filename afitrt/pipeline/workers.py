@@ -14,14 +14,14 @@ from afitrt.channel import Channel, ChannelClosed
 from afitrt.errors import RenderError
 from afitrt.frames import Pixels
 from afitrt.render import Decoded
-from afitrt.scenes import Verdict, detector
+from afitrt.scenes import Verdict, detector, sample
 from afitrt.schedule import End, Frame
 from afitrt.task import Task
 from afitrt.yuv import Yuv420
 
 Watch = Callable[[Verdict, Fraction, Pixels], None]
 """Sees a frame: what the detector says, when it is shown, and its pixels as RGB, which it must leave as they are; of
-planar frames every second pixel both ways."""
+planar frames the sample of `afitrt.scenes`."""
 
 
 class Sink(Protocol):
@@ -100,7 +100,7 @@ class Decoder:
             for pixels in reader:
                 verdict, seconds = scenes.judge(pixels), task.time(self.count)
                 if self._watch is not None:
-                    self._watch(verdict, seconds, yuv.small(pixels, 2) if yuv else pixels)
+                    self._watch(verdict, seconds, sample(pixels, yuv)[0] if yuv else pixels)
                 self._channel.put(Decoded(Frame(seconds, verdict.cut), pixels), pixels.nbytes)
                 self.count += 1
         if not reader.complete:
