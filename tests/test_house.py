@@ -34,7 +34,7 @@ TABLE: dict[str, set[str]] = {
     "runtimes": BASE | {"artefacts", "weights", "build"},
     "models": BASE | {"artefacts", "plugins", "runtimes", "weights", "build"},
     "render": BASE | {"models", "schedule"},
-    "testing": {"frames", "models", "options"},
+    "testing": {"frames", "models", "options", "yuv"},
     "compare": BASE | {"artefacts", "video"},
     "stills": BASE | {"artefacts", "models"},
     "task": BASE | {"rates", "scenes", "schedule", "video"},
