@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from afitrt.buffers import pictures
 from afitrt.errors import InputError
-from afitrt.frames import Colour, Geometry, Pixels, Planar
+from afitrt.frames import Geometry, Pixels, Planar
 
 # Shares of red and blue in luma, by ITU-R BT.601, BT.709 and BT.2020.
 MATRICES = {
@@ -58,16 +58,6 @@ class YuvLayout:
                     f"{fact} {', '.join(map(str, known))}",
                     "let ffmpeg convert the source to RGB",
                 )
-
-    @classmethod
-    def of(cls, colour: Colour, depth: int) -> YuvLayout:
-        """The layout of a stream; what it does not say is taken as ffmpeg's own conversion takes it."""
-        return cls(
-            depth,
-            colour.matrix or cls.matrix,
-            colour.range or cls.range,
-            colour.chroma_location or cls.chroma_location,
-        )
 
     @property
     def dtype(self) -> type[np.uint8] | type[np.uint16]:
@@ -165,15 +155,6 @@ class Yuv420:
         levels *= 255
         np.rint(levels, out=levels)
         return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
-
-    def black(self) -> Pixels:
-        """A frame without light."""
-        frame: Pixels = pictures.empty(self.shape, self.layout.dtype)
-        luma, u, v = self.planes(frame)
-        numbers = self.layout.constants()
-        luma[:] = numbers["luma_offset"]
-        u[:] = v[:] = numbers["chroma_middle"]
-        return frame
 
     def _unscaled(self, luma: Plane, u: Plane, v: Plane) -> tuple[Plane, Plane, Plane]:
         """Luma 0..1, blue less luma and red less luma, of codes; in place."""

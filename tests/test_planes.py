@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from command import afitrt
 
-from afitrt.errors import InputError
-from afitrt.frames import Colour, Geometry, VideoInfo
+from afitrt.frames import Colour, VideoInfo
 from afitrt.options import EncodeOptions, SceneOptions
 from afitrt.scenes import detector
 from afitrt.video import carried_yuv, decoded_yuv, find, open_reader, probe_source
@@ -150,18 +149,10 @@ def test_the_sample_for_scenes_is_near_the_picture() -> None:
     np.testing.assert_allclose(sample / 255, smooth[0, :, ::2, ::2].transpose(1, 2, 0), atol=0.02)
 
 
-def test_black_is_black() -> None:
-    yuv = Yuv420(6, 4, YuvLayout(10, "bt2020nc"))
-    assert not yuv.to_planar(yuv.black(), Geometry(8, 8)).any()
-
-
 def test_a_detector_takes_planar_frames() -> None:
     yuv = Yuv420(32, 16, YuvLayout())
     judge = detector(SceneOptions(), yuv=yuv).judge
-    white = np.full_like(yuv.black(), 235)
-    assert [judge(frame).branch for frame in (yuv.black(), yuv.black(), white)] == ["first", "dup", "pure"]
-
-
-def test_unknown_layouts_are_refused() -> None:
-    with pytest.raises(InputError, match="ycgco"):
-        YuvLayout(8, "ycgco")
+    black, white = (np.full(yuv.shape, luma, np.uint8) for luma in (16, 235))
+    for frame in (black, white):
+        frame[32 * 16 :] = 128
+    assert [judge(frame).branch for frame in (black, black, white)] == ["first", "dup", "pure"]
