@@ -97,7 +97,7 @@ def _module(fake: FakeTensorRT, capabilities: tuple[str, ...]) -> ModuleType:
         "nptype": lambda kind: TYPES[kind],
         **_logging(),
         **_building(fake, capabilities),
-        **_running(fake),
+        **_running(fake, capabilities),
     }
     if capabilities:
         names["ComputeCapability"] = IntEnum("ComputeCapability", ["NONE", "CURRENT", *capabilities], start=0)
@@ -230,7 +230,7 @@ def _building(fake: FakeTensorRT, capabilities: tuple[str, ...]) -> dict[str, An
     return {"Builder": Builder, "OnnxParser": OnnxParser}
 
 
-def _running(fake: FakeTensorRT) -> dict[str, Any]:
+def _running(fake: FakeTensorRT, capabilities: tuple[str, ...]) -> dict[str, Any]:
     start = _starting(fake)
 
     class Context:
@@ -238,6 +238,12 @@ def _running(fake: FakeTensorRT) -> dict[str, Any]:
             self._engine = engine
             self._addresses: dict[str, int] = {}
             self._scratch: tuple[int, int] | None = None
+
+        if capabilities:
+
+            def is_stream_capturable(self, handle: int) -> bool:
+                assert fake.stream(handle).capture is None
+                return not fake.uncapturable
 
         def set_device_memory(self, address: int, size: int) -> None:
             self._scratch = (address, size)

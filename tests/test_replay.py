@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import cycle
+from types import SimpleNamespace
 from typing import Any
 
 import fake_cuda
@@ -22,6 +23,7 @@ from afitrt.options import ScheduleOptions
 from afitrt.render import Decoded, render
 from afitrt.runtimes import cuda
 from afitrt.runtimes.tensorrt import memory
+from afitrt.runtimes.tensorrt.engine import Engine
 from afitrt.runtimes.tensorrt.memory import Live
 from afitrt.runtimes.tensorrt.replay import GRAPHS, TRIALS, TRIED, Replay
 from afitrt.schedule import End, Frame
@@ -34,7 +36,8 @@ class Bench:
         self.fake, self.device, self.stream, self._start = fake, device, stream, start
         self.said: list[str] = []
         self.queued = 0
-        self.replay = Replay(device, "match", self.said.append)
+        self.capturable = True
+        self.replay = Replay(device, "match", lambda: self.capturable, self.said.append)
 
     def run(self, source: int, to: int, waits: bool = True) -> None:
         """One call; waits: the GPU has done it when it returns."""
@@ -164,6 +167,42 @@ def test_a_refused_capture_switches_graphs_off_and_the_work_is_done(bench: Bench
     bench.run(0, 1)
     bench.run(0, 1)
     assert len(bench.said) == 1 and not bench.launched() and not bench.fake.graphs
+
+
+def test_a_library_that_refuses_is_not_captured(bench: Bench) -> None:
+    bench.capturable = False
+    for _ in range(4):
+        bench.run(0, 1)
+    assert bench.replay.found.way == "plain" and "its library says" in bench.said[0] and len(bench.said) == 1
+    assert bench.queued == 4 and not bench.fake.calls["cuStreamBeginCapture_v2"]
+
+
+def test_a_library_is_asked_where_it_can_tell() -> None:
+    engine: Any = Engine.__new__(Engine)
+    engine._context = SimpleNamespace()
+    assert engine.capturable(5)
+    engine._context = SimpleNamespace(is_stream_capturable=lambda handle: handle == 5)
+    assert engine.capturable(5) and not engine.capturable(6)
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_what_a_failed_capture_leaves_behind_is_told_once(bench: Bench, failures: int) -> None:
+    bench.run(0, 1)
+    bench.fake.statuses["cuStreamBeginCapture_v2"] = 900
+    left = [RenderError("stage match failed on the GPU", "it runs", "report it")] * failures
+
+    def queue() -> None:
+        if left:
+            raise left.pop()
+        bench.queued += 1
+
+    addresses = bench._start, bench._start + 1
+    if failures == 1:
+        bench.replay.run(addresses, queue, bench.stream)
+        assert bench.queued == 2
+    else:
+        with pytest.raises(RenderError, match="stage match failed"):
+            bench.replay.run(addresses, queue, bench.stream)
 
 
 def test_a_failure_in_a_replay_is_told(bench: Bench) -> None:

@@ -83,6 +83,11 @@ class Engine:
                 "a smaller size or --scale 0.5 if memory ran out; else report it with `afitrt doctor --json`",
             )
 
+    def capturable(self, stream: int) -> bool:
+        """Can its work be taken down on this stream? True where the library cannot tell."""
+        ask = getattr(self._context, "is_stream_capturable", None)
+        return ask is None or bool(ask(stream))
+
     def close(self) -> None:
         """Gives the weights back; its work must be done."""
         self._context = self._engine = self._runtime = None

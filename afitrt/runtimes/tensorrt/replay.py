@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from statistics import median
 
-from afitrt.errors import AfitrtError
+from afitrt.errors import AfitrtError, RenderError
 from afitrt.runtimes import cuda
 from afitrt.runtimes.protocol import Launching
 
@@ -26,10 +26,15 @@ TRIALS = 5
 
 
 class Replay:
-    """The work of one stage. say: told once what was found, or why the stage cannot be captured."""
+    """The work of one stage. capturable: whether its library would have it captured at all; asked once it has run.
 
-    def __init__(self, device: cuda.Device, stage: str, say: Callable[[str], None]) -> None:
-        self._device, self._stage, self._say = device, stage, say
+    say: told once what was found, or why the stage cannot be captured.
+    """
+
+    def __init__(
+        self, device: cuda.Device, stage: str, capturable: Callable[[], bool], say: Callable[[str], None]
+    ) -> None:
+        self._device, self._stage, self._capturable, self._say = device, stage, capturable, say
         self._graphs: dict[tuple[int, ...], cuda.Graph] = {}
         self._seen: Counter[tuple[int, ...]] = Counter()
         self._began, self._ended = cuda.Event(device, timing=True), cuda.Event(device, timing=True)
@@ -71,26 +76,37 @@ class Replay:
         self.nbytes = 0
 
     def _first(self, addresses: tuple[int, ...], queue: Callable[[], None], stream: cuda.Stream) -> None:
+        wanted = False
         if len(self._graphs) < (GRAPHS if self._way == "graph" else TRIED):
             # What is captured stays: the last places are for what comes most often.
-            if self._seen[addresses] > len(self._graphs) // 4:
-                if (graph := self._captured(queue, stream)) is not None:
-                    self._graphs[addresses] = graph
-                    graph.launch(stream)
-                    return
-            elif addresses in self._seen or len(self._seen) < SEEN:
+            wanted = self._seen[addresses] > len(self._graphs) // 4
+            if addresses in self._seen or len(self._seen) < SEEN:
                 self._seen[addresses] += 1
-        queue()
+        if not wanted:
+            queue()
+        elif (graph := self._captured(queue, stream)) is not None:
+            self._graphs[addresses] = graph
+            graph.launch(stream)
+        else:
+            try:
+                queue()
+            except RenderError:
+                # TensorRT may tell once more of the capture that failed; work that fails by itself fails again.
+                queue()
 
     def _captured(self, queue: Callable[[], None], stream: cuda.Stream) -> cuda.Graph | None:
+        graph, words = None, "its library says that it cannot be captured"
         free = self._device.free_memory()
         try:
-            graph = cuda.Graph(self._device, stream, queue)
+            if self._capturable():
+                graph = cuda.Graph(self._device, stream, queue)
         except AfitrtError as error:
-            self._choose("plain", error.found)
-            self._say(f"stage {self._stage} runs without CUDA graphs: {error.found}")
-            return None
-        self.nbytes += max(0, free - self._device.free_memory())
+            words = error.found
+        if graph is None:
+            self._choose("plain", words)
+            self._say(f"stage {self._stage} runs without CUDA graphs: {words}")
+        else:
+            self.nbytes += max(0, free - self._device.free_memory())
         return graph
 
     def _timed(self, times: list[float], start: Callable[[], None], stream: cuda.Stream) -> None:

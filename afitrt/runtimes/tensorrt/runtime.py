@@ -110,7 +110,7 @@ class TensorRtRuntime:
             told = artefacts.read_sidecar(path)["about"].get("weight_bytes")
             work = EngineWork(Engine(self._flavour, name, path), told or 0)
         self._stages[name] = TensorRtStage(name, self, work)
-        self._replays[name] = Replay(self._device, name, self._say)
+        self._replays[name] = Replay(self._device, name, partial(work.capturable, self._compute), self._say)
         return self._stages[name]
 
     def reserve(self) -> memory.DevicePlan:

@@ -41,6 +41,9 @@ class Work(Protocol):
     def enqueue(self, addresses: dict[str, int], stream: cuda.Stream) -> None:
         """Queues one run."""
 
+    def capturable(self, stream: cuda.Stream) -> bool:
+        """May it become a CUDA graph?"""
+
 
 class EngineWork:
     """A stage that is an engine. weights: bytes on the device, as its builder told."""
@@ -52,6 +55,10 @@ class EngineWork:
     def enqueue(self, addresses: dict[str, int], stream: cuda.Stream) -> None:
         """Queues one run."""
         self.engine.enqueue(addresses, stream.handle)
+
+    def capturable(self, stream: cuda.Stream) -> bool:
+        """As its library says."""
+        return self.engine.capturable(stream.handle)
 
 
 class SplatWork:
@@ -78,6 +85,10 @@ class SplatWork:
         stream.fill(self.lists["heads"], 0xFF, self._splat.heads_bytes)
         for launch in self._splat.launches(addresses | self.lists):
             stream.launch(self._program, launch)
+
+    def capturable(self, stream: cuda.Stream) -> bool:
+        """Fills and launches always may."""
+        return True
 
 
 def tensor_dtype(name: str, precision: str) -> npt.DTypeLike:
