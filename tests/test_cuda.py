@@ -200,7 +200,7 @@ def test_a_device_that_was_left_open_is_closed_before_the_process_ends(fake):
     device = cuda.Device()
     with mock.patch("atexit.unregister") as unregister:
         device.close()
-    unregister.assert_called_once_with(device.close)
+    unregister.assert_called_once_with(device._close_late)
     with mock.patch("atexit.register") as register:
         left = cuda.Device()
     (closing,) = register.call_args.args

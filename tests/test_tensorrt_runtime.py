@@ -240,15 +240,14 @@ def test_the_next_pictures_are_under_way_while_finished_ones_come_down(machine: 
     late, queued = [], []
     for rendered in render(decoded(frames), schedule, network):
         late.append(rendered.pixels.copy())
-        queued.append(machine.trt.calls["execute"])
+        queued.append(sum(network.clock.calls.values()))
     waited = machine.cuda.calls["cuEventSynchronize"]
     network.close()
     plain = Staged(GMFSS, machine.runtime(live=Live(8, 8)), WIDTH, HEIGHT, 1.0, np.uint8)
     prompt, asked = [], []
-    executed = machine.trt.calls["execute"]
     for rendered in render(decoded(frames), schedule, plain):
         prompt.append(rendered.pixels.copy())
-        asked.append(machine.trt.calls["execute"] - executed)
+        asked.append(sum(plain.clock.calls.values()))
     plain.close()
     np.testing.assert_array_equal(late, prompt)
     assert queued[0] > asked[0] and queued[-1] == asked[-1] and waited > 0
@@ -324,7 +323,7 @@ def test_fewer_passes_need_what_the_table_says() -> None:
 def test_a_stage_that_fails_is_named_and_nothing_leaks(machine: Machine, frames: list[Any]) -> None:
     network = machine.network(np.uint8)
     runtime: Any = network._runtime
-    middle(network, frames[:2])
+    runtime.reserve()
     used = runtime._arena.used
     pictures = [network.upload(frame) for frame in frames[:2]]
     machine.trt.failures.add("execute")

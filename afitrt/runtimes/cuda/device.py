@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from afitrt.errors import UsageError
+from afitrt.errors import AfitrtError, UsageError
 from afitrt.runtimes import kernels
 from afitrt.runtimes.cuda.driver import Closing, call, calling, devices
 
@@ -53,7 +53,7 @@ class Device(Closing):
             self._context = driver.Device(ordinal).retain_primary_context()
             self._context.push()
         # pycuda aborts a process that ends with a context entered.
-        atexit.register(self.close)
+        atexit.register(self._close_late)
 
     def __str__(self) -> str:
         return f"GPU {self.info.ordinal} ({self.info.name})"
@@ -62,7 +62,7 @@ class Device(Closing):
         """Leaves and releases the primary context."""
         if self._context is not None:
             context, self._context = self._context, None
-            atexit.unregister(self.close)
+            atexit.unregister(self._close_late)
             with calling(f"closing {self}") as driver:
                 if driver.Context.get_current() == context:
                     # pycuda would leave it current to the thread, where another library would find it dead.
@@ -70,6 +70,10 @@ class Device(Closing):
                         call(driver, "cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
                 # Not pop: pycuda releases a primary context rightly only in an explicit detach.
                 context.detach()
+
+    def _close_late(self) -> None:
+        with suppress(AfitrtError):
+            self.close()
 
     @contextmanager
     def entered(self) -> Iterator[None]:
