@@ -28,6 +28,7 @@ from afitrt.errors import ArtefactError, RenderError
 from afitrt.frames import Pixels
 from afitrt.options import ModelOptions
 from afitrt.runtimes import choosing, onnx
+from afitrt.runtimes.onnx import shared
 from afitrt.runtimes.tensorrt import FLAVOURS
 from afitrt.testing import InterpolatorContract
 
@@ -35,6 +36,7 @@ HALF = Fraction(1, 2)
 TOLERANCE = {
     "blend": 0.0,
     "onnx": 0.0,
+    "onnx with ncnn": 3e-5,
     "onnx bound": 1e-6,
     "onnx cuda fp32": 1e-4,
     "onnx cuda fp16": 1.8e-3,
@@ -60,6 +62,11 @@ def expected() -> dict[str, Pixels]:
     return {}
 
 
+def without_ncnn() -> AbstractContextManager[Any]:
+    """What is made inside is ONNX Runtime's alone."""
+    return mock.patch.object(shared, "version", lambda: None)
+
+
 class Conformance(InterpolatorContract):
     """machine: whatever must be there while an interpolator lives. alike: its row of TOLERANCE."""
 
@@ -79,11 +86,10 @@ class Conformance(InterpolatorContract):
         """The next run of a stage fails."""
         stage = interpolator._stages["fuse"]
 
-        class Session:
-            def run(self, *_: Any) -> None:
-                raise RuntimeError("no kernel image")
+        def fail(given: object) -> None:
+            raise RuntimeError("no kernel image")
 
-        monkeypatch.setattr(stage, "_session", Session())
+        monkeypatch.setattr(stage._runners[-1], "run", fail)
 
     @pytest.fixture(autouse=True)
     def placed(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -105,9 +111,10 @@ class Conformance(InterpolatorContract):
         wanted = f"{self.model} {self.width}x{self.height}"
         if wanted not in expected:
             options = ModelOptions(model=self.model, threads=2)
-            reference = models.make(options, self.width, self.height, np.float32, lambda _: None)
-            expected[wanted] = self.pair(reference)
-            reference.close()
+            with without_ncnn():
+                reference = models.make(options, self.width, self.height, np.float32, lambda _: None)
+                expected[wanted] = self.pair(reference)
+                reference.close()
         assert np.ptp(found) > 0.3
         assert float(np.sqrt(np.mean((found - expected[wanted]) ** 2))) <= TOLERANCE[self.alike]
 
@@ -161,7 +168,17 @@ class TestBlend(Conformance):
 
 @pytest.mark.weights
 class TestOnnx(Conformance):
+    alike = "onnx with ncnn"
+
+
+@pytest.mark.weights
+class TestOnnxAlone(Conformance):
+    """Where ncnn is not installed."""
+
     alike = "onnx"
+
+    def machine(self) -> AbstractContextManager[Any]:
+        return without_ncnn()
 
 
 @pytest.mark.weights

@@ -1,17 +1,16 @@
-"""ONNX Runtime on the CPU: tensors are float32 arrays."""
+"""ONNX Runtime on the CPU, with ncnn inside stages where that is quicker: tensors are float32 arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from afitrt.frames import Geometry, Pixels, from_planar, to_planar
 from afitrt.options import ModelOptions
 from afitrt.runtimes.onnx import sessions
-from afitrt.runtimes.onnx.places import Place
+from afitrt.runtimes.onnx.shared import Runner, runners
 from afitrt.runtimes.protocol import CPU, DeviceUse
 from afitrt.yuv import Yuv420
 
@@ -19,21 +18,28 @@ Array = npt.NDArray[np.float32]
 
 
 class OnnxStage:
-    """See Stage. Results are fresh arrays."""
+    """See Stage. Results are fresh arrays.
 
-    def __init__(self, name: str, session: ort.InferenceSession) -> None:
-        self._name, self._session = name, session
-        self.inputs = tuple(each.name for each in session.get_inputs())
-        self._outputs = [each.name for each in session.get_outputs()]
-        # Stages take turns, so each gives its scratch memory back: half the peak at no measurable time.
-        self._run_options = ort.RunOptions()
-        self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    runners: what runs one after the other. inputs, outputs: of the whole.
+    """
+
+    def __init__(self, name: str, runners: Sequence[Runner], inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        self._name, self._runners = name, runners
+        self.inputs, self._outputs = tuple(inputs), tuple(outputs)
+        last = {each: number for number, runner in enumerate(runners) for each in runner.inputs}
+        self._done = [
+            [each for each, place in last.items() if place == number and each not in self._outputs]
+            for number in range(len(runners))
+        ]
 
     def __call__(self, **tensors: Array) -> dict[str, Array]:
-        """See Stage. Raises RenderError with ONNX Runtime's words."""
+        """See Stage. Raises RenderError with the words of ONNX Runtime or ncnn."""
         with sessions.running(self._name):
-            results = self._session.run(self._outputs, tensors, self._run_options)
-        return dict(zip(self._outputs, results, strict=True))
+            for runner, done in zip(self._runners, self._done, strict=True):
+                tensors |= runner.run({each: tensors[each] for each in runner.inputs})
+                for each in done:
+                    del tensors[each]
+        return {each: tensors[each] for each in self._outputs}
 
 
 class OnnxRuntime:
@@ -47,7 +53,7 @@ class OnnxRuntime:
     def stage(self, name: str, geometry: Geometry) -> OnnxStage:
         """See Runtime. Raises ArtefactError."""
         path = sessions.prepare(self._options, name, geometry, self._say)
-        return OnnxStage(name, sessions.load(path, name, self._options, Place()))
+        return OnnxStage(name, *runners(path, name, self._options))
 
     def reserve(self) -> None:
         """ONNX Runtime takes memory as it needs it."""

@@ -26,17 +26,28 @@ def prepare(options: ModelOptions, stage: str, geometry: Geometry, say: Callable
     return build.ensure_stage(options.model, stage, geometry, options.weights, target, say)
 
 
-def load(path: Path, stage: str, options: ModelOptions, place: Place) -> ort.InferenceSession:
-    """The session of a stage. Raises ArtefactError, and for a GPU UsageError, ResourceError and MissingToolError."""
-    try:
+def load(
+    path: Path, stage: str, options: ModelOptions, place: Place, piece: bytes | None = None
+) -> ort.InferenceSession:
+    """The session of a stage, or of a piece of it. Raises ArtefactError, and for a GPU UsageError, ResourceError and
+    MissingToolError.
+    """
+    with loading(path, place):
         session = ort.InferenceSession(
-            path, _options(stage, threads(options)), providers=place.providers, enable_fallback=0
+            piece or path, _options(stage, threads(options)), providers=place.providers, enable_fallback=0
         )
-    except Exception as error:
-        raise _refused(path, place, _words(error)) from error
     if place.provider not in session.get_providers():
         raise _unloadable("it does not say why")
     return session
+
+
+@contextmanager
+def loading(path: Path, place: Place) -> Iterator[None]:
+    """Translates what is raised while a stage's file is made ready to run, as `load` says."""
+    try:
+        yield
+    except Exception as error:
+        raise _refused(path, place, _words(error)) from error
 
 
 def threads(options: ModelOptions) -> int:
