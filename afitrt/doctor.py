@@ -14,7 +14,7 @@ import psutil
 
 from afitrt import artefacts, video, weights
 from afitrt.errors import AfitrtError
-from afitrt.runtimes import cuda, kernels
+from afitrt.runtimes import cuda, kernels, ncnn
 from afitrt.runtimes.choosing import present_gpu
 from afitrt.runtimes.tensorrt import FLAVOURS, KERNEL_STAGES, installed
 
@@ -73,7 +73,13 @@ def _runtime() -> list[Finding]:
 
     cuda_too = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     where = "on the CPU, and with --device on a GPU" if cuda_too else "on the CPU"
-    return [Finding("ONNX Runtime", True, f"{onnxruntime.__version__}, {where}")]
+    return [Finding("ONNX Runtime", True, f"{onnxruntime.__version__}, {where}"), _ncnn()]
+
+
+def _ncnn() -> Finding:
+    if found := ncnn.version():
+        return Finding("ncnn", True, f"{found}, for convolutions on the CPU")
+    return Finding("ncnn", False, "not installed; the CPU is slower without it", "pip install ncnn")
 
 
 def _tensorrt() -> list[Finding]:

@@ -118,7 +118,18 @@ class Build:
 
 def _print_plan(title: str, costs: list[StageCost], memory: dict[str, int] | None) -> None:
     stdout.print(f"\n{title}: GFLOP and MB of one call", markup=False)
-    head = ("stage", "per", "GFLOP", "half", "MB moved", "launches", "engine MB", "scratch MB", "weights MB")
+    head = (
+        "stage",
+        "per",
+        "GFLOP",
+        "half",
+        "Winograd",
+        "MB moved",
+        "launches",
+        "engine MB",
+        "scratch MB",
+        "weights MB",
+    )
     rows = [head, *(_row(each) for each in costs)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     for row in rows:
@@ -134,10 +145,12 @@ def _print_plan(title: str, costs: list[StageCost], memory: dict[str, int] | Non
 
 
 def _row(cost: StageCost) -> tuple[str, ...]:
-    half = f"{100 * cost.half_flop / cost.flop:.0f} %" if cost.flop else "-"
+    half, winograd = (
+        f"{100 * each / cost.flop:.0f} %" if each else "-" for each in (cost.half_flop, cost.winograd_flop)
+    )
     sizes = (cost.engine_bytes, cost.activation_bytes, cost.weight_bytes)
     megabytes = ("-" if size is None else f"{size / 1e6:.1f}" for size in sizes)
-    moved = (f"{cost.flop / 1e9:.1f}", half, f"{cost.nbytes / 1e6:.0f}", str(cost.launches))
+    moved = (f"{cost.flop / 1e9:.1f}", half, winograd, f"{cost.nbytes / 1e6:.0f}", str(cost.launches))
     return (cost.stage, cost.per, *moved, *megabytes)
 
 

@@ -6,23 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from afitrt import artefacts, build
 from afitrt.build.cost import Cost, cost
 from afitrt.frames import Geometry
 from afitrt.models.manifest import StagedManifest
 from afitrt.options import ModelOptions
+from afitrt.runtimes.ncnn.regions import parts
+from afitrt.runtimes.onnx.shared import takes_ncnn
 from afitrt.runtimes.tensorrt import memory
 from afitrt.runtimes.tensorrt.engines import KERNEL_STAGES
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """One stage. per: what one call is for. activation_bytes, weight_bytes: on a GPU; None where nothing tells."""
+    """One stage. per: what one call is for. winograd_flop: those of `flop` that ncnn does by Winograd. activation_bytes, weight_bytes: on a GPU; None where nothing tells."""
 
     stage: str
     per: str
     flop: int
     half_flop: int
+    winograd_flop: int
     nbytes: int
     launches: int
     casts: int
@@ -50,6 +55,7 @@ def _stage(manifest: StagedManifest, options: ModelOptions, geometry: Geometry, 
         next(period for period, stages in periods if stage in stages),
         counted.flop,
         counted.half_flop,
+        _by_winograd(options, stage, graph),
         counted.nbytes,
         counted.launches,
         counted.casts,
@@ -57,6 +63,10 @@ def _stage(manifest: StagedManifest, options: ModelOptions, geometry: Geometry, 
         about.get("activation_bytes"),
         about.get("weight_bytes"),
     )
+
+
+def _by_winograd(options: ModelOptions, stage: str, graph: onnx.ModelProto) -> int:
+    return sum(part.flop for part in parts(graph)) if takes_ncnn(options, stage) else 0
 
 
 def _of_kernel(stage: str, options: ModelOptions, geometry: Geometry) -> Cost:

@@ -18,7 +18,7 @@ from afitrt.frames import VideoInfo
 from afitrt.options import Job, ModelOptions
 from afitrt.report.watching import Sides, Watched
 
-LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "av", "tensorrt-rtx-cu13-bindings", "pycuda")
+LIBRARIES = ("numpy", "onnxruntime", "ncnn", "opencv-python-headless", "av", "tensorrt-rtx-cu13-bindings", "pycuda")
 
 
 class Heard:

@@ -88,6 +88,7 @@ class Fingerprint:
 
 def fingerprint(options: ModelOptions, info: VideoInfo, say: Callable[[str], None]) -> Fingerprint:
     """Of this machine, for pictures of this size; makes stages that are missing."""
+    from afitrt.runtimes import ncnn
     from afitrt.runtimes.choosing import present_gpu
 
     if not isinstance(models.find(options.model), models.StagedManifest):
@@ -97,6 +98,8 @@ def fingerprint(options: ModelOptions, info: VideoInfo, say: Callable[[str], Non
         import onnxruntime
 
         runtime = f"onnxruntime {onnxruntime.__version__}"
+        if options.on_cpu and (found := ncnn.version()):
+            runtime += f", ncnn {found}"
     if options.on_cpu:
         files = models.prepare(options, info.width, info.height, say)
         return Fingerprint(runtime, instruction_sets(), _hashes(files))

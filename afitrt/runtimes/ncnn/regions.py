@@ -20,6 +20,8 @@ LEAST_FLOP = 1 << 30
 
 Each 10^9 save some 2 ms on two cores; going to ncnn and back costs up to one.
 """
+LEAST_SHARE = 0.05
+"""The same as a share of all of the stage: small blocks of a flow network, one after the other, stay together."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,16 @@ def parts(model: onnx.ModelProto, least: int = LEAST_FLOP) -> list[Part]:
     """The parts of a graph of fixed size, in the order in which they run; a single one where nothing is ncnn's."""
     graph = _Graph(model)
     taken = graph.between_convolutions()
+    work = [winograd_flop(node, graph.shapes) if index in taken else 0 for index, node in enumerate(graph.nodes)]
+    least = max(least, int(LEAST_SHARE * sum(work)))
     while True:
         places = graph.places(taken)
-        work: dict[int, int] = {}
+        sums: dict[int, int] = {}
         for index in taken:
-            work[places[index]] = work.get(places[index], 0) + winograd_flop(graph.nodes[index], graph.shapes)
-        weak = {index for index in taken if work[places[index]] < least}
+            sums[places[index]] = sums.get(places[index], 0) + work[index]
+        weak = {index for index in taken if sums[places[index]] < least}
         if not weak:
-            return list(graph.parts(places, work))
+            return list(graph.parts(places, sums))
         taken -= weak
 
 

@@ -12,7 +12,6 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from afitrt import build
 from afitrt.options import ModelOptions
 from afitrt.runtimes.ncnn import version
 from afitrt.runtimes.ncnn.regions import Part, parts
@@ -20,6 +19,9 @@ from afitrt.runtimes.onnx import sessions
 from afitrt.runtimes.onnx.places import Place
 
 Array = npt.NDArray[np.float32]
+
+PAYS = {"gmfss": ("encode", "match", "fuse"), "rife": ("fuse",)}
+"""Stages that ncnn was measured to make quicker, by model: the table of docs/explanation/speed.md."""
 
 
 class Runner(Protocol):
@@ -48,9 +50,9 @@ class SessionRunner:
 
 
 def takes_ncnn(options: ModelOptions, stage: str) -> bool:
-    """Whether ncnn may run parts of a stage: of our own networks, in plain float32, where it is installed."""
-    foreign = isinstance(build.STAGES[options.model][stage], build.GraphStage)
-    return options.on_cpu and options.precision == "fp32" and not foreign and version() is not None
+    """Whether ncnn may run parts of a stage: of those that it helps, in plain float32, where it is installed."""
+    pays = stage in PAYS.get(options.model, ())
+    return pays and options.on_cpu and options.precision == "fp32" and version() is not None
 
 
 def runners(path: Path, stage: str, options: ModelOptions) -> tuple[list[Runner], tuple[str, ...], tuple[str, ...]]:
