@@ -21,7 +21,10 @@ from afitrt.runtimes.tensorrt.engines import KERNEL_STAGES
 
 @dataclass(frozen=True)
 class StageCost:
-    """One stage. per: what one call is for. winograd_flop: those of `flop` that ncnn does by Winograd. activation_bytes, weight_bytes: on a GPU; None where nothing tells."""
+    """One stage. per: what one call is for. winograd_flop: those of `flop` that ncnn does by Winograd on the CPU.
+
+    activation_bytes, weight_bytes: on a GPU; None where nothing tells.
+    """
 
     stage: str
     per: str

@@ -35,8 +35,21 @@ class Net:
             raise RuntimeError("ncnn does not read its weights")
 
     def run(self, given: Mapping[str, Array]) -> dict[str, Array]:
-        """Float32 arrays [1, C, H, W] by name from arrays by name. Results may lie in ncnn's memory."""
+        """Float32 arrays [1, C, H, W] by name from arrays by name."""
+        # ncnn's own pools, one a net, keep all that they ever took. Stages take turns, so each gives it back.
+        pools = [ncnn.PoolAllocator(), ncnn.PoolAllocator()]
+        try:
+            return self._extracted(given, *pools)
+        finally:
+            for pool in pools:
+                pool.clear()
+
+    def _extracted(
+        self, given: Mapping[str, Array], blobs: ncnn.Allocator, scratch: ncnn.Allocator
+    ) -> dict[str, Array]:
         extractor = self._net.create_extractor()
+        extractor.set_blob_allocator(blobs)
+        extractor.set_workspace_allocator(scratch)
         kept = [np.ascontiguousarray(given[name][0]) for name in self.inputs]
         for name, array in zip(self.inputs, kept, strict=True):
             value = ncnn.Mat(array)
@@ -48,7 +61,7 @@ class Net:
             code, value = extractor.extract(self._blobs[name])
             if code:
                 raise RuntimeError(f"ncnn gives {code}, as where memory ran out")
-            results[name] = np.ascontiguousarray(value)[np.newaxis]
+            results[name] = np.array(value, order="C")[np.newaxis]
         return results
 
 
