@@ -257,6 +257,11 @@ class FailingNet:
     def create_extractor(self) -> FailingNet:
         return self
 
+    def set_blob_allocator(self, _: object) -> None:
+        pass
+
+    set_workspace_allocator = set_blob_allocator
+
     def input(self, *_: object) -> None:
         pass
 

@@ -21,7 +21,7 @@ def _multiple(scale: float) -> int:
 
 
 def _memory(geometry: Geometry) -> Memory:
-    """Fitted to measured peaks (up to 1920x1088, scale 1.0).
+    """Fitted to measured peaks (up to 896x512, scale 1.0, with ncnn: its weights in Winograd's form and its tiles).
 
     Stages take turns, so the larger of two counts: fuse grows with the pixels, match also with the square of its
     positions at 1/16 size, since global attention compares each with each. A picture keeps 133 bytes a pixel.
@@ -29,7 +29,7 @@ def _memory(geometry: Geometry) -> Memory:
     pixels, scaled = geometry.width * geometry.height, geometry.scale**2
     scores = 4 * (pixels * scaled / 256) ** 2
     match = 600 * pixels * max(1, scaled) + 4 * scores
-    return Memory(stages=int((250 << 20) + max(1300 * pixels, match)), picture=int(pixels * (123 + 10 * scaled)))
+    return Memory(stages=int((450 << 20) + max(2400 * pixels, match)), picture=int(pixels * (123 + 10 * scaled)))
 
 
 def _advice(width: int, height: int, scale: float) -> list[str]:
