@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from command import afitrt
 from onnx import TensorProto, helper, numpy_helper
 from sessions import run
 
-from afitrt import build, models
+from afitrt import build, doctor, models
 from afitrt.errors import ArtefactError, RenderError
 from afitrt.frames import Geometry
 from afitrt.options import ModelOptions
@@ -281,3 +283,19 @@ def test_a_missing_package_has_no_version(monkeypatch: pytest.MonkeyPatch) -> No
     assert version()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert version() is None
+
+
+def test_doctor_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor._ncnn().ok and str(version()) in doctor._ncnn().found
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert not doctor._ncnn().ok and doctor._ncnn().hint == "pip install ncnn"
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_explain_tells_the_share_by_winograd(home: None) -> None:
+    ran = afitrt("build-engine", "--runtime", "onnx", "--size", "64x64", "--explain", "--json")
+    assert ran.code == 0, ran.err
+    stages = {each["stage"]: each for each in json.loads(ran.out)["plans"][0]["stages"]}
+    assert stages["splat"]["winograd_flop"] == stages["encode"]["winograd_flop"] == 0  # Too small to pay.
+    assert 0.7 * stages["fuse"]["flop"] < stages["fuse"]["winograd_flop"] < stages["fuse"]["flop"]
