@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import growth_report
 import jsonschema
+import numpy as np
+import onnx
 import pytest
+import settings
 import start
+import unwritten
+from sessions import run
 
 from afitrt import build
 from afitrt.build.cost import cost
+from afitrt.build.folding import is_parameter
 from afitrt.frames import Geometry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,3 +132,73 @@ def test_the_fits_tell_a_line_from_a_curve() -> None:
         {"slope": 3, "intercept": 2, "r2": 1, "residuals": pytest.approx([0] * 5, abs=1e-9)}
     )
     assert max(map(abs, growth_report.linear(x, curve)["residuals"])) > 1
+
+
+# --- settings and rewrites --------------------------------------------------------------------------------------
+
+
+def test_the_table_of_settings_is_made_of_its_figures() -> None:
+    found = results("settings")
+    assert put(settings.COMMAND, settings.table(found)) in PAGE
+    assert [row["setting"] for row in found["results"]] == [setting.name for setting in settings.SETTINGS]
+    first, *others = found["results"]
+    for row in others:
+        assert row["picture"] == pytest.approx(sum(row["seconds"].values()), abs=1e-3)
+        assert row["gain"] == pytest.approx(first["picture"] / row["picture"] - 1, abs=1e-3)
+
+
+def test_the_table_of_rewrites_is_made_of_its_figures() -> None:
+    found = results("rewrites")
+    for row in found["results"]:
+        assert row["gain"] == pytest.approx(row["without"] / row["with"] - 1, abs=0.02)
+        assert not row["taken"] or row["psnr"] is None or row["psnr"] >= 90, "a rewrite changes no picture"
+    listed = re.findall(r"^\| (?:not taken: )?([^|]+) \| (\w+) \| (?:ONNX Runtime|torch) \|", PAGE, flags=re.M)
+    assert sorted(listed) == sorted((row["rewrite"], row["stage"]) for row in found["results"])
+
+
+@pytest.mark.parametrize("undo", [unwritten.prelu, unwritten.unfold_tail], ids=lambda undo: undo.__name__)
+def test_a_rewrite_taken_back_gives_the_same_picture(undo: unwritten.Edit) -> None:
+    check(undo, "fuse")
+
+
+@pytest.mark.parametrize(
+    "undo",
+    [
+        unwritten.unfold_projections,
+        unwritten.rows_between_layers,
+        unwritten.gelu_of_erf,
+        unwritten.layer_norm_in_parts,
+        unwritten.attention_without_scores,
+    ],
+    ids=lambda undo: undo.__name__,
+)
+def test_a_rewrite_taken_back_gives_the_same_motion(undo: unwritten.Edit) -> None:
+    check(undo, "match")
+
+
+@cache
+def stage_as_it_is(stage: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
+    """A stage's graph with random weights, what it is given, and what it makes of that."""
+    geometry = Geometry(64, 64)
+    graph = build.stage_graph("gmfss", stage, geometry)
+    random = np.random.default_rng(0)
+    parameters = {
+        tensor.name: (0.1 * random.standard_normal(tuple(tensor.dims))).astype(np.float32)
+        for tensor in graph.graph.initializer
+        if is_parameter(tensor)
+    }
+    given = {spec.name: random.random(spec.shape(geometry), np.float32) for spec in build.STAGES["gmfss"][stage].inputs}
+    model = build.bind(graph, parameters)
+    return model.SerializeToString(), given, run(model, given)
+
+
+def check(undo: unwritten.Edit, stage: str) -> None:
+    """The stage changed gives the same; it is changed indeed."""
+    data, given, before = stage_as_it_is(stage)
+    model = onnx.ModelProto.FromString(data)
+    kinds = [node.op_type for node in model.graph.node]
+    undo(model)
+    assert kinds != [node.op_type for node in model.graph.node]
+    after = run(model, given)
+    for name, expected in before.items():
+        np.testing.assert_allclose(after[name], expected, atol=2e-3 * max(1, np.abs(expected).max()))
