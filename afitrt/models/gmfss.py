@@ -21,7 +21,7 @@ def _multiple(scale: float) -> int:
 
 
 def _memory(geometry: Geometry) -> Memory:
-    """Fitted to measured peaks (up to 896x512, scale 1.0, with ncnn: its weights in Winograd's form and its tiles).
+    """Fitted to measured peaks (up to 1920x1088, scale 1.0, with ncnn: its weights in Winograd's form and its tiles).
 
     Stages take turns, so the larger of two counts: fuse grows with the pixels, match also with the square of its
     positions at 1/16 size, since global attention compares each with each. A picture keeps 133 bytes a pixel.
