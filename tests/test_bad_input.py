@@ -263,7 +263,7 @@ def test_a_closed_pipe_ends_with_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_closed_terminal_leaves_a_playable_part(tmp_path: Path) -> None:
-    source = pattern(tmp_path / "in.mkv", seconds=120, size="320x240")
+    source = pattern(tmp_path / "in.mkv", seconds=300, size="320x240")
     ours, theirs = os.openpty()
     taking = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
     shown = [sys.executable, "-c", taking, *command_line("interpolate", source, tmp_path / "out.mkv", *FAST)]
