@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,6 @@ def home(weights_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ("model", "stage", "size", "scale"),
     [
         ("gmfss", "encode", (192, 128), 1.0),
-        ("gmfss", "match", (192, 128), 1.0),
         ("gmfss", "fuse", (64, 64), 1.0),
         ("gmfss", "fuse", (320, 192), 1.0),
         ("gmfss", "fuse", (128, 128), 0.5),
@@ -235,6 +235,14 @@ def test_a_stage_is_what_onnx_runtime_alone_makes_and_the_same_every_time(
     wanted = alone(**given)
     assert list(found) == list(wanted)
     assert min(decibels(found[name], wanted[name]) for name in wanted) > LEAST_DB
+
+
+@pytest.mark.weights
+def test_threads_of_either_leave_the_cores_to_the_other(home: None) -> None:
+    (whole,) = made(ModelOptions(), "match", Geometry(64, 64, 1.0))._runners
+    entry = "session.intra_op.allow_spinning"
+    assert whole._session.get_session_options().get_session_config_entry(entry) == "0"
+    assert int(os.environ["GOMP_SPINCOUNT"]) <= 1000
 
 
 @pytest.mark.weights

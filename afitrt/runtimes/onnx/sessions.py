@@ -98,6 +98,8 @@ def _options(stage: str, count: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = count
+    # Threads that wait for more work while ncnn works, or the encoder, take their cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if stage == "splat":
         # Adding ScatterND races between threads and is then wrong; patterns would only keep its largest buffers.
         options.intra_op_num_threads = 1

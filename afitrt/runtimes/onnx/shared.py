@@ -20,7 +20,7 @@ from afitrt.runtimes.onnx.places import Place
 
 Array = npt.NDArray[np.float32]
 
-PAYS = {"gmfss": ("encode", "match", "fuse"), "rife": ("fuse",)}
+PAYS = {"gmfss": ("encode", "fuse"), "rife": ("fuse",)}
 """Stages that ncnn was measured to make quicker, by model: the table of docs/explanation/speed.md."""
 
 
