@@ -19,7 +19,7 @@ from afitrt.errors import AfitrtError, ResourceError
 from afitrt.frames import Geometry, Pixels, from_planar, to_planar
 from afitrt.options import ModelOptions
 from afitrt.runtimes import cuda
-from afitrt.runtimes.kernels import Conversion, Launch, RgbLayout
+from afitrt.runtimes.kernels import Conversion, RgbLayout
 from afitrt.runtimes.protocol import DeviceUse
 from afitrt.runtimes.tensorrt import memory
 from afitrt.runtimes.tensorrt.engine import Engine
@@ -180,27 +180,27 @@ class TensorRtRuntime:
         return tensor
 
     def upload(self, frame: Pixels, geometry: Geometry, yuv: Yuv420 | None = None) -> DeviceTensor:
-        """See Runtime. Integers travel as they are decoded; the device pads and converts them."""
+        """See Runtime. Integers travel as they are decoded; the device pads and converts them.
+
+        It does so between stages: a tensor's place may still be read by what is computed, a copy's is free long before.
+        """
         if frame.dtype == np.float32:
             return self.to_device(to_planar(frame, geometry))
         arena, conversion = self._memory(), self._conversion(frame.dtype, yuv)
         packed = arena.take(conversion.nbytes, self._up)
         shape = (1, 3, geometry.height, geometry.width)
-        tensor = DeviceTensor(arena.take(12 * geometry.height * geometry.width, self._up), shape, np.float32)
-        self._send(frame, packed, self._up, conversion.unpack(packed.address, tensor.block.address))
-        arena.give(packed, self._up)
+        tensor = DeviceTensor(arena.take(12 * geometry.height * geometry.width, self._compute), shape, np.float32)
+        self._send(frame, packed, self._up)
+        self._compute.launch(self._pictures, conversion.unpack(packed.address, tensor.block.address))
+        arena.give(packed, self._compute)
         return tensor
 
-    def _send(
-        self, array: npt.NDArray[Any], block: cuda.Block, stream: cuda.Stream, launch: Launch | None = None
-    ) -> None:
-        """Copies an array to a block, and lets what is computed from now on wait for that and for the launch."""
+    def _send(self, array: npt.NDArray[Any], block: cuda.Block, stream: cuda.Stream) -> None:
+        """Copies an array to a block, and lets what is computed from now on wait for that."""
         buffer = self._pool.take()
         view = buffer.view(array.shape, array.dtype)
         np.copyto(view, array)
         stream.upload(view, block.address)
-        if launch is not None:
-            stream.launch(self._pictures, launch)
         stream.record(buffer.done)
         if stream is not self._compute:
             self._compute.wait(buffer.done)
