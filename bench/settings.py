@@ -70,7 +70,7 @@ SETTINGS = (
     Setting("as it is"),
     Setting("one thread", (("intra_op_num_threads", 1),)),
     Setting("three threads", (("intra_op_num_threads", 3),)),
-    Setting("threads do not spin", entries=(("session.intra_op.allow_spinning", "0"),)),
+    Setting("threads spin", entries=(("session.intra_op.allow_spinning", "1"),)),
     Setting("work in blocks that shrink (dynamic_block_base 4)", entries=(("session.dynamic_block_base", "4"),)),
     Setting("parallel executor", PARALLEL),
     Setting("the arena keeps its memory", shrink=False),

