@@ -50,12 +50,33 @@ def _machine() -> list[Finding]:
 
 
 def _ffmpeg() -> list[Finding]:
-    tool = video.find()
-    return [Finding("ffmpeg", True, f"{tool.version} ({tool.path})")]
+    """The one that is used, then the others: for what each of them is used, and why."""
+    used, there = video.find(), video.installed()
+    order = sorted(there, key=lambda place: there[place] != used)
+    return [
+        Finding("ffmpeg" if there[place] == used else "another ffmpeg", True, _described_ffmpeg(place, used, there))
+        for place in order
+    ]
+
+
+def _described_ffmpeg(place: str, used: video.Ffmpeg, there: dict[str, video.Ffmpeg]) -> str:
+    tool, set_by_hand = there[place], video.SETTING in there
+    if tool == used:
+        newest = used.age == max(each.age for each in there.values())
+        why = "none here is newer" if newest else "it has the zscale filter"
+        reason = f"{video.SETTING} names it" if set_by_hand else why
+        purpose = f"reads, encodes and copies; {reason}"
+    elif only := [] if set_by_hand else [name for name in video.ENCODERS if video.find_for(name) == tool]:
+        purpose = f"encodes {', '.join(map(video.friendly_name, only))}, which the other one does not have"
+    else:
+        reason = f"{video.SETTING} names another" if set_by_hand else "older" if tool.zscale else "no zscale filter"
+        purpose = f"not used; {reason}"
+    where = "" if place == video.SETTING else f", {place}"
+    return f"{tool.version} ({tool.path}{where}): {purpose}"
 
 
 def _encoders() -> list[Finding]:
-    present = video.find().encoders
+    present = video.present_encoders()
     return [
         Finding(
             f"encoder {name}",
@@ -143,7 +164,7 @@ def _vaapi() -> list[Finding]:
 
 
 def _hardware(*, upload: bool) -> list[str]:
-    there = video.find().encoders
+    there = video.present_encoders()
     return [
         video.friendly_name(name)
         for name, encoder in video.ENCODERS.items()

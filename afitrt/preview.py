@@ -64,7 +64,7 @@ def compose(job: Job, rendered: Mapping[str, Path]) -> Path:
     infos = [video.probe(path) for path in rendered.values()]
     sheets = _Sheets(infos[0], ["source", *rendered])
     info = replace(infos[0], width=sheets.width, height=sheets.height)
-    encode, _ = video.choose_encoding(info, job.encode, video.container_of(job.output), video.find().encoders)
+    encode, _ = video.choose_encoding(info, job.encode, video.container_of(job.output), video.present_encoders())
     aside = job.output.with_name(f".{job.output.name}.{os.getpid()}.video.mkv")
     try:
         with video.Writer(aside, info, info.rate, encode) as writer:

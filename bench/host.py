@@ -39,7 +39,7 @@ def drawn(path: Path) -> Path:
 def measure(folder: Path, source: Path, planar: bool) -> dict[str, Any]:
     """Pictures a second: read alone, written alone, and through `interpolate` at 2x."""
     info = video.probe_source(source, None)
-    encode, _ = video.choose_encoding(info, ENCODE, video.container_of(source), video.find().encoders)
+    encode, _ = video.choose_encoding(info, ENCODE, video.container_of(source), video.present_encoders())
     yuv = video.carried_yuv(info, encode) if planar else None
     began = time.perf_counter()
     with video.open_reader(info, yuv=yuv) as reader:

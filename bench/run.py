@@ -38,7 +38,7 @@ from afitrt.models.protocol import Interpolator
 from afitrt.options import EncodeOptions, ModelOptions, ScheduleOptions
 from afitrt.render import Decoded, Rendered, render
 from afitrt.schedule import End, Frame
-from afitrt.video import Writer, choose_encoding, container_of, find, probe
+from afitrt.video import Writer, choose_encoding, container_of, present_encoders, probe
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "python bench/run.py"
@@ -193,7 +193,7 @@ def encoding(case: Case) -> float:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.mkv"
         info = probe(drawn(Path(folder) / "in.mkv", frames))
-        encode, _ = choose_encoding(info, EncodeOptions(), container_of(out), find().encoders)
+        encode, _ = choose_encoding(info, EncodeOptions(), container_of(out), present_encoders())
         began = time.perf_counter()
         with Writer(out, info, Fraction(48), encode) as writer:
             for frame in frames:

@@ -11,8 +11,7 @@ from typing import Any
 import av
 from av.stream import Disposition
 from pymediainfo import MediaInfo
-
-from afitrt.video import find
+from video_helpers import BUNDLED
 
 NAMES = {
     "aspect": "pixel_aspect_ratio",
@@ -54,7 +53,7 @@ def facts(path: Path) -> dict[str, Any]:
 
 def _described(path: Path) -> dict[str, Any]:
     """In the words of ffmpeg's demuxer: where chroma lies, and degrees counter-clockwise by which players turn."""
-    command = [find().path, "-hide_banner", "-v", "verbose", "-i", str(path)]
+    command = [BUNDLED, "-hide_banner", "-v", "verbose", "-i", str(path)]
     said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
     video = next(line for line in said.splitlines() if ": Video:" in line and "attached pic" not in line)
     place = re.search(r"\b(left|center|topleft)\b", video)

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 import typer
-from video_helpers import ffmpeg
+from video_helpers import BUNDLED, ffmpeg
 
-from afitrt import stills, video
+from afitrt import stills
 from afitrt.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,7 +109,7 @@ def place(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     write_program(programs / "afitrt", AFITRT.format(python=sys.executable))
     write_program(programs / "pip", PIP.format(python=sys.executable, site=str(site)))
     write_program(programs / "python", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
-    (programs / "ffmpeg").symlink_to(video.find().path)
+    (programs / "ffmpeg").symlink_to(BUNDLED)
     source = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=24000/1001:d=1", "-f", "lavfi", "-i", "sine=d=1")
     ffmpeg(*source, "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", folder / "in.mkv")
     ffmpeg("-i", folder / "in.mkv", "-frames:v", "6", folder / "frames" / "%06d.png")

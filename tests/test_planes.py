@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import afitrt
+from video_helpers import BUNDLED
 
 from afitrt.frames import Colour, VideoInfo
 from afitrt.options import EncodeOptions, SceneOptions
 from afitrt.scenes import detector
-from afitrt.video import carried_yuv, decoded_yuv, find, open_reader, probe_source
+from afitrt.video import carried_yuv, decoded_yuv, open_reader, probe_source
 from afitrt.yuv import Yuv420, YuvLayout
 
 
@@ -23,13 +24,13 @@ def clip(path: Path, pix_fmt: str = "yuv420p", size: str = "64x48", frames: int 
     """Moving test pictures without loss."""
     source = ["-f", "lavfi", "-i", f"testsrc2=s={size}:r=24", "-frames:v", str(frames)]
     coded = ["-c:v", "ffv1", "-pix_fmt", pix_fmt, *more, str(path)]
-    subprocess.run([find().path, "-v", "error", "-y", *source, *coded], check=True)
+    subprocess.run([BUNDLED, "-v", "error", "-y", *source, *coded], check=True)
     return path
 
 
 def codes(path: Path, pix_fmt: str, dtype: type) -> np.ndarray:
     """[frames, samples] as ffmpeg itself decodes them."""
-    command = [find().path, "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", pix_fmt, "-"]
+    command = [BUNDLED, "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", pix_fmt, "-"]
     raw = subprocess.run(command, check=True, capture_output=True).stdout
     return np.frombuffer(raw, dtype).reshape(probe_source(path).frames, -1)
 
@@ -120,11 +121,11 @@ def test_what_source_and_output_have_in_common(
 def test_scenes_and_interpolate_find_the_same_cuts(tmp_path: Path) -> None:
     parts = [clip(tmp_path / "a.mkv", frames=9), tmp_path / "b.mkv"]
     source = ["-f", "lavfi", "-i", "smptebars=s=64x48:r=24,hue=H=t*8", "-frames:v", "9", "-c:v", "ffv1"]
-    subprocess.run([find().path, "-v", "error", *source, "-pix_fmt", "yuv420p", str(parts[1])], check=True)
+    subprocess.run([BUNDLED, "-v", "error", *source, "-pix_fmt", "yuv420p", str(parts[1])], check=True)
     joined, listing = tmp_path / "in.mkv", tmp_path / "list.txt"
     listing.write_text("".join(f"file '{part}'\n" for part in parts))
     join = ["-f", "concat", "-safe", "0", "-i", str(listing), "-c", "copy", str(joined)]
-    subprocess.run([find().path, "-v", "error", *join], check=True)
+    subprocess.run([BUNDLED, "-v", "error", *join], check=True)
     told = json.loads(afitrt("scenes", joined, "--json").out)["frames"]
     ran = afitrt("interpolate", joined, tmp_path / "out.mkv", "--model", "blend", "--codec", "ffv1", "--json")
     events = [json.loads(line) for line in ran.out.splitlines()]

@@ -169,7 +169,7 @@ def test_another_source_is_refused_by_name(film: Path, tmp_path: Path) -> None:
 
 def test_another_encoder_and_another_machine_are_refused(film: Path, tmp_path: Path) -> None:
     job = planned(film, tmp_path)
-    with mock.patch("afitrt.segments.identity.encoder_build", lambda: "another"):
+    with mock.patch("afitrt.segments.identity.encoder_build", lambda codec: "another"):
         ran = afitrt("render", job, "--segment", "0")
     assert ran.code == 3 and "encoder" in ran.err and "another" in ran.err
     assert afitrt("render", job, "--segment", "0", "-q").code == 0

@@ -15,13 +15,13 @@ import av
 import numpy as np
 import pytest
 from command import afitrt
-from video_helpers import ffmpeg, pattern
+from video_helpers import BUNDLED, ffmpeg, pattern
 
 from afitrt.frames import VideoInfo
 from afitrt.options import Job, ScheduleOptions
 from afitrt.schedule import End, Frame, Node, Source, plan
 from afitrt.task import resolve
-from afitrt.video import Reader, find, probe, probe_source
+from afitrt.video import Reader, probe, probe_source
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ UNEVEN_TIMES = [Fraction(k, 30) for k in range(60) if k < 10 or k % 3 == 0]
 def shown(path: Path, stream: str = "v", *, discarded: bool = False) -> list[Fraction]:
     """Times of the packets of a stream that are to be shown, as ffmpeg's framecrc writer tells them, ascending."""
     command = [
-        find().path,
+        BUNDLED,
         "-v",
         "error",
         "-i",

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from video_helpers import X264, children, drawn, ffmpeg, noise, packets, pattern
 
-from afitrt.errors import InputError, MissingToolError, RenderError
+from afitrt.errors import InputError, RenderError
 from afitrt.frames import Colour, VideoInfo
-from afitrt.video import Reader, find, normalise, probe
-from afitrt.video import ffmpeg as tool
+from afitrt.video import Reader, normalise, probe
 
 
 def read(info: VideoInfo, **more: object) -> list[np.ndarray]:
@@ -270,22 +269,3 @@ def test_a_killed_reader_is_an_error(tmp_path: Path) -> None:
             for child in children() - before:
                 os.kill(child, signal.SIGKILL)
     assert children() == before
-
-
-def test_a_missing_ffmpeg_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find().zscale
-    monkeypatch.setenv("AFITRT_FFMPEG", "/nowhere/ffmpeg")
-    with pytest.raises(MissingToolError, match="/nowhere/ffmpeg"):
-        find()
-    monkeypatch.delenv("AFITRT_FFMPEG")
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(tool, "_packaged", lambda: None)
-    with pytest.raises(MissingToolError, match="zscale"):
-        find()
-
-
-def test_a_chosen_ffmpeg_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "ours").symlink_to(find().path)
-    monkeypatch.setenv("AFITRT_FFMPEG", str(tmp_path / "ours"))
-    assert find().path == str(tmp_path / "ours")
-    assert "libx265" in find().encoders

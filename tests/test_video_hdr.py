@@ -12,11 +12,11 @@ import pytest
 from command import Ran, afitrt
 from hdr_files import DOLBY_VISION_UNIT, LIGHT, MASTERING, PQ, X265, hdr10, hdr10_plus_unit, with_record, with_units
 from pymediainfo import MediaInfo
-from video_helpers import facts, ffmpeg, noise, pattern
+from video_helpers import BUNDLED, facts, ffmpeg, noise, pattern
 
 from afitrt.frames import Colour, ContentLight, Mastering
 from afitrt.options import EncodeOptions
-from afitrt.video import Writer, choose_encoding, find, hdr, probe
+from afitrt.video import Ffmpeg, Writer, choose_encoding, find, hdr, probe
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def is_hdr10(path: Path) -> None:
 
 def decodes_as_hdr10(path: Path) -> None:
     """By the words of ffmpeg's own decoder: MediaInfo does not look into AV1."""
-    command = [find().path, "-hide_banner", "-i", str(path), "-vf", "showinfo", "-f", "null", "-"]
+    command = [BUNDLED, "-hide_banner", "-i", str(path), "-vf", "showinfo", "-f", "null", "-"]
     said = subprocess.run(command, capture_output=True, check=True, text=True).stderr
     primaries = re.search(r"Parsed_showinfo.*r\(0.6800,0.3200\) g\(0.2650,0.6900\) b\(0.1500 0.0600\)", said)
     assert primaries and "max_luminance=1000.0" in said and "MaxCLL=1000, MaxFALL=400" in said
@@ -93,7 +93,7 @@ def test_facts_are_found_in_the_stream_alone_and_in_the_container_alone(source: 
 
 @pytest.mark.parametrize("codec", ["libx265", "libsvtav1"])
 def test_an_older_ffmpeg_puts_them_into_the_stream(tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hdr, "knows_option", lambda name: False)
+    monkeypatch.setattr(Ffmpeg, "options", property(lambda tool: frozenset()))
     mastering = Mastering((34000, 16000), (13250, 34500), (7500, 3000), (15635, 16450), 10_000_000, 50)
     info = facts(64, 48, "yuv420p10le", depth=10, mastering=mastering, content_light=ContentLight(1000, 400))
     encode, _ = choose_encoding(info, EncodeOptions(codec), "matroska", find().encoders)
@@ -161,4 +161,4 @@ def test_the_place_of_chroma_is_written(tmp_path: Path, codec: str, location: st
 
 
 def test_a_source_without_primaries_or_luminance_tells_nothing() -> None:
-    assert PQ and hdr.encoder_params(facts(), "libx265") == {} == hdr.input_options(facts())
+    assert PQ and hdr.encoder_params(facts(), "libx265") == {} == hdr.input_options(facts(), find())

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from video_helpers import pattern, payload
+from video_helpers import BUNDLED, pattern, payload
 
 from afitrt.errors import RenderError
-from afitrt.video import find
 from afitrt.video.stamping import Stamps, stamp
 
 CODECS = {
@@ -31,7 +30,7 @@ CODECS = {
 
 def independent(path: Path, *options: str) -> list[tuple[Fraction, Fraction, int]]:
     """(pts, dts in seconds, bytes) of every packet, as ffmpeg's framecrc writer tells them."""
-    reading = [find().path, "-v", "error", *options, "-i", path, "-map", "0:v", "-c", "copy"]
+    reading = [BUNDLED, "-v", "error", *options, "-i", path, "-map", "0:v", "-c", "copy"]
     command = [*reading, "-copyts", "-f", "framecrc", "-"]
     told = subprocess.run(list(map(str, command)), capture_output=True, check=True, text=True).stdout
     base = Fraction(re.search(r"#tb 0: (\S+)", told)[1])
@@ -41,7 +40,7 @@ def independent(path: Path, *options: str) -> list[tuple[Fraction, Fraction, int
 
 def pictures(path: Path) -> list[str]:
     """Checksum of every decoded picture, in order."""
-    command = [find().path, "-v", "error", "-i", path, "-fps_mode", "passthrough", "-f", "framemd5", "-"]
+    command = [BUNDLED, "-v", "error", "-i", path, "-fps_mode", "passthrough", "-f", "framemd5", "-"]
     told = subprocess.run(list(map(str, command)), capture_output=True, check=True, text=True).stdout
     return [line.split(",")[-1].strip() for line in told.splitlines() if not line.startswith("#")]
 

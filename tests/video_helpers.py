@@ -1,26 +1,32 @@
-"""Files and facts for the tests of video: made by ffmpeg's own sources or drawn, small and quick to encode."""
+"""Files and facts for the tests of video: made by ffmpeg's own sources or drawn, small and quick to encode.
+
+Files are made and looked at by the bundled ffmpeg, whichever one is under test."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from fractions import Fraction
 from pathlib import Path
+from unittest import mock
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import psutil
 
 from afitrt.frames import Colour, VideoInfo
 from afitrt.options import EncodeOptions
-from afitrt.video import Writer, find
+from afitrt.video import Writer
 
+BUNDLED = imageio_ffmpeg.get_ffmpeg_exe()
 X264 = ("-c:v", "libx264", "-preset", "ultrafast")
 
 
 def ffmpeg(*arguments: object) -> None:
-    """Runs the ffmpeg under test; its words are shown when it fails."""
-    command = [find().path, "-y", "-v", "error", "-nostdin", *map(str, arguments)]
+    """Runs the bundled ffmpeg; its words are shown when it fails."""
+    command = [BUNDLED, "-y", "-v", "error", "-nostdin", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
 
@@ -52,7 +58,9 @@ def drawn(path: Path, frames: list[np.ndarray], info: VideoInfo | None = None, r
     height, width, _ = frames[0].shape
     deep = frames[0].dtype == np.uint16
     encode = EncodeOptions(codec="ffv1", pix_fmt="gbrp16le" if deep else "bgr0")
-    with Writer(path, info or facts(width, height), rate, encode) as writer:
+    with mock.patch.dict(os.environ, {"AFITRT_FFMPEG": BUNDLED}):
+        writer = Writer(path, info or facts(width, height), rate, encode)
+    with writer:
         for frame in frames:
             writer.write(frame)
     return path

@@ -45,7 +45,7 @@ def survey(job: Job, tell: Tell) -> tuple[Task, EncodeOptions, list[str]]:
         tell(Note(f"filters run once to learn what they give: {info.frames} frames, {time.monotonic() - began:.1f} s"))
     task = resolve(job, info)
     container = video.container_of(task.output)
-    encode, notes = video.choose_encoding(info, job.encode, container, video.find().encoders)
+    encode, notes = video.choose_encoding(info, job.encode, container, video.present_encoders())
     notes += _tracks(info, container, job.drop_tracks)
     return task, encode, [*task.warnings, *notes, *_room(task, encode)]
 

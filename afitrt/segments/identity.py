@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from afitrt import build, models, video
@@ -35,7 +33,7 @@ def recipe(task: Task, encode: EncodeOptions, index: video.Index) -> Recipe:
         source=Origin(info.path, size_of(info), index.sha256),
         options=options_of(job, task.schedule, encode),
         stages=stages(job.model, info),
-        encoder=encoder_build(),
+        encoder=encoder_build(encode.codec),
         segment_outputs=job.segment_outputs or default_length(job.model, info, task.schedule, ratio),
     )
 
@@ -69,12 +67,10 @@ def stages(options: ModelOptions, info: VideoInfo) -> dict[str, Stage]:
     return {name: Stage(each.weights, each.graph) for name, each in made.items()}
 
 
-@lru_cache(maxsize=1)
-def encoder_build() -> str:
-    """ffmpeg's version, and a hash of how it and its libraries were built."""
-    tool = video.find()
-    told = subprocess.run([tool.path, "-version"], capture_output=True, check=True, stdin=subprocess.DEVNULL).stdout
-    return f"{tool.version} {hashlib.sha256(told).hexdigest()[:16]}"
+def encoder_build(codec: str) -> str:
+    """The build of the ffmpeg that encodes, and of the one that reads where that is another."""
+    encodes, reads = video.find_for(codec), video.find()
+    return encodes.build if encodes == reads else f"{encodes.build}, read by {reads.build}"
 
 
 @dataclass(frozen=True)

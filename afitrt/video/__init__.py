@@ -2,7 +2,7 @@
 
     info = probe_source(path)                       facts, and the exact time of every frame
     with open_reader(info) as frames: ...           pictures as arrays
-    encode, notes = choose_encoding(info, EncodeOptions(), container_of(out), find().encoders)
+    encode, notes = choose_encoding(info, EncodeOptions(), container_of(out), present_encoders())
     with Writer(part, info, rate, encode) as w:     pictures into one video stream
         w.write(frame)
     mux([part], info, out, Stamps.regular(n, rate)) the stream and all other tracks into the output
@@ -15,7 +15,7 @@ from __future__ import annotations
 from afitrt.video.arguments import parse_arguments
 from afitrt.video.choosing import choose_encoding
 from afitrt.video.encoders import ENCODERS, PNG, Y4M, encoder_name, friendly_name
-from afitrt.video.ffmpeg import Ffmpeg, find
+from afitrt.video.finding import BUNDLED, ON_PATH, SETTING, Ffmpeg, find, find_for, installed, present_encoders
 from afitrt.video.mux import mux
 from afitrt.video.numbered import DEFAULT_NAME, numbered
 from afitrt.video.pictures import PictureReader
@@ -34,9 +34,12 @@ from afitrt.video.trial import try_tracks
 from afitrt.video.write import Writer, count_packets, doubtful, picture_type, try_encoder, vaapi_device
 
 __all__ = [
+    "BUNDLED",
     "DEFAULT_NAME",
     "ENCODERS",
+    "ON_PATH",
     "PNG",
+    "SETTING",
     "STDIO",
     "Y4M",
     "Entry",
@@ -60,8 +63,10 @@ __all__ = [
     "encoder_name",
     "entry",
     "find",
+    "find_for",
     "friendly_name",
     "index_packets",
+    "installed",
     "list_tracks",
     "mux",
     "normalise",
@@ -70,6 +75,7 @@ __all__ = [
     "parse_arguments",
     "parse_drop",
     "picture_type",
+    "present_encoders",
     "probe",
     "probe_source",
     "shortage",

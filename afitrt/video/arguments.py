@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from afitrt.errors import UsageError
 from afitrt.video.encoders import ENCODERS, friendly_name
-from afitrt.video.ffmpeg import encoder_options
+from afitrt.video.finding import find_for
 
 Pairs = tuple[tuple[str, str], ...]
 EXAMPLE = '--encoder-args "-tune animation -g 120"'
@@ -77,7 +77,7 @@ def check_arguments(name: str, pairs: Pairs) -> None:
         if option in seen:
             raise UsageError(f"--encoder-args: -{option} twice", "each option once", EXAMPLE)
         seen.add(option)
-        known = encoder_options(name) | COMMON
+        known = find_for(name).encoder_options(name) | COMMON
         if option not in known:
             listed = ", ".join(f"-{each}" for each in sorted(known - set(taken)))
             raise UsageError(f"--encoder-args: {friendly_name(name)} has no -{option}", f"one of {listed}", EXAMPLE)

@@ -1,28 +1,21 @@
-"""The ffmpeg program: which one is used, what it can do, and running it as a child that is always ended.
-
-afitrt converts between Y'CbCr and RGB with ffmpeg's zscale filter (the zimg library): swscale's 16 bit RGB has its
-white at 65280 instead of 65535 and its full range is off by up to two codes of ten bits. A system ffmpeg built
-without zscale is passed over in favour of the one that the imageio-ffmpeg package brings.
-"""
+"""Running ffmpeg: command lines, and a child that is always ended."""
 
 from __future__ import annotations
 
-import functools
 import os
 import re
-import shutil
 import signal
 import subprocess
 import threading
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from afitrt.errors import MissingToolError
+from afitrt.video.finding import INSTALL, Ffmpeg, find
 
 PIPE_BYTES = 1 << 20
 LAST_LINES = 40
@@ -30,86 +23,6 @@ AFTERMATH = re.compile(r"Terminating thread|Task finished|Nothing was written|Co
 # ffmpeg closes gaps of more than ten seconds in MPEG-TS, and would move some tracks only.
 KEEP_GAPS = ("-dts_delta_threshold", "1000000")
 ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
-INSTALL = "pip install imageio-ffmpeg, or set AFITRT_FFMPEG to an ffmpeg that has the zscale filter"
-
-
-@dataclass(frozen=True)
-class Ffmpeg:
-    """An ffmpeg that runs. encoders: names of all its video encoders. zscale: it has the filter we need."""
-
-    path: str
-    version: str
-    encoders: frozenset[str] = field(repr=False)
-    zscale: bool
-
-
-def find() -> Ffmpeg:
-    """The ffmpeg to use: AFITRT_FFMPEG, else the one on PATH, else that of the imageio-ffmpeg package.
-
-    Raises MissingToolError when none of them runs and has the zscale filter, or AFITRT_FFMPEG does not.
-    """
-    if configured := os.environ.get("AFITRT_FFMPEG"):
-        tool = _inspect(configured)
-        if tool is None or not tool.zscale:
-            problem = "does not run as ffmpeg" if tool is None else "has no zscale filter"
-            raise MissingToolError(
-                f"AFITRT_FFMPEG={configured} {problem}",
-                "an ffmpeg built with libzimg",
-                f"unset AFITRT_FFMPEG, or {INSTALL}",
-            )
-        return tool
-    for path in (shutil.which("ffmpeg"), _packaged()):
-        tool = _inspect(path) if path else None
-        if tool is not None and tool.zscale:
-            return tool
-    raise MissingToolError("no ffmpeg with the zscale filter is installed", "ffmpeg built with libzimg", INSTALL)
-
-
-def _packaged() -> str | None:
-    try:
-        import imageio_ffmpeg
-
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except (ImportError, RuntimeError):
-        return None
-
-
-@functools.cache
-def _inspect(path: str) -> Ffmpeg | None:
-    """What the program says of itself, or None where it is no ffmpeg."""
-    try:
-        version = re.match(r"ffmpeg version (\S+)", _ask(path, "-version"))
-        encoders = re.findall(r"^ V[.A-Z]{5} (\S+)", _ask(path, "-encoders"), re.MULTILINE)
-        zscale = re.search(r"^ \S+ +zscale ", _ask(path, "-filters"), re.MULTILINE)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return Ffmpeg(path, version[1], frozenset(encoders), bool(zscale)) if version else None
-
-
-def _ask(path: str, *question: str) -> str:
-    command = [path, *(() if question == ("-version",) else ("-hide_banner",)), *question]
-    answer = subprocess.run(command, capture_output=True, check=True, stdin=subprocess.DEVNULL, timeout=60)
-    return answer.stdout.decode(errors="replace")
-
-
-def encoder_options(name: str) -> frozenset[str]:
-    """The options that one encoder of the ffmpeg in use has for itself, without their dashes."""
-    return _encoder_options(find().path, name)
-
-
-@functools.cache
-def _encoder_options(path: str, name: str) -> frozenset[str]:
-    return frozenset(re.findall(r"^ {2}-(\S+) +<", _ask(path, "-h", f"encoder={name}"), re.MULTILINE))
-
-
-def knows_option(name: str) -> bool:
-    """Has the ffmpeg in use this option of the program itself?"""
-    return name in _options(find().path)
-
-
-@functools.cache
-def _options(path: str) -> frozenset[str]:
-    return frozenset(re.findall(r"^-(\w+)", _ask(path, "-h", "full"), re.MULTILINE))
 
 
 def describe(path: str) -> str:
@@ -119,13 +32,14 @@ def describe(path: str) -> str:
     return told.stderr.decode(errors="replace")
 
 
-def command(output: Any, *options: str) -> list[str]:
+def command(output: Any, *options: str, tool: Ffmpeg | None = None) -> list[str]:
     """Command line of an ffmpeg-python output node, quiet but for errors; existing files are overwritten.
 
-    options: those of the whole run, such as a device. Filters get one thread: zscale cuts a picture into a band for
-    each and resamples chroma wrongly where they meet (measured: up to 25 codes of ten bits).
+    options: those of the whole run, such as a device. tool: another ffmpeg than `find()`. Filters get one thread:
+    zscale cuts a picture into a band for each and resamples chroma wrongly where they meet (measured: up to 25 codes
+    of ten bits).
     """
-    program, *rest = output.compile(cmd=find().path)
+    program, *rest = output.compile(cmd=(tool or find()).path)
     quiet = ["-hide_banner", "-nostdin", "-nostats", "-v", "error", "-y", *KEEP_GAPS]
     return [program, *quiet, "-filter_threads", "1", *options, *rest]
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from afitrt.errors import InputError, UsageError
 from afitrt.frames import Colour, VideoInfo
 from afitrt.video.colour import pixel_format
-from afitrt.video.ffmpeg import KEEP_GAPS, ending, find, readable_path
+from afitrt.video.ffmpeg import KEEP_GAPS, ending, readable_path
+from afitrt.video.finding import find
 from afitrt.video.hdr import static_facts
 from afitrt.video.timeline import Packet, Timeline, timed, timeline
 

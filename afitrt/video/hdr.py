@@ -14,7 +14,8 @@ from typing import Any
 
 from afitrt.errors import InputError
 from afitrt.frames import Colour, ContentLight, Mastering, VideoInfo
-from afitrt.video.ffmpeg import describe, knows_option, readable_path
+from afitrt.video.ffmpeg import describe, readable_path
+from afitrt.video.finding import Ffmpeg
 
 # Of libavutil/mastering_display_metadata.h: 3 x 2 primaries, 2 white, darkest, brightest as num, den; two flags.
 _MASTERING = struct.Struct("=20i2i")
@@ -101,10 +102,10 @@ def dropped(info: VideoInfo) -> list[str]:
     ]
 
 
-def input_options(info: VideoInfo) -> dict[str, str]:
+def input_options(info: VideoInfo, tool: Ffmpeg) -> dict[str, str]:
     """Options that put the facts on the pictures on their way into the encoder, which hands them to the container."""
     facts = {"mastering_display": info.mastering, "content_light": info.content_light}
-    return {name: str(fact) for name, fact in facts.items() if fact is not None and knows_option(name)}
+    return {name: str(fact) for name, fact in facts.items() if fact is not None and name in tool.options}
 
 
 def encoder_params(info: VideoInfo, codec: str) -> dict[str, str]:

@@ -21,7 +21,8 @@ from afitrt.options import EncodeOptions
 from afitrt.video import hdr
 from afitrt.video.colour import from_rgb, pixel_format, tagging
 from afitrt.video.encoders import ENCODERS, Y4M, encoder_arguments, friendly_name
-from afitrt.video.ffmpeg import Child, command, ending, find, readable_path
+from afitrt.video.ffmpeg import Child, command, ending, readable_path
+from afitrt.video.finding import SETTING, find_for, installed, present_encoders
 from afitrt.video.pipes import STDIO
 from afitrt.video.planes import output_colour, raw_format
 from afitrt.yuv import Yuv420
@@ -51,7 +52,9 @@ class Writer:
         """Frames written so far."""
         self._shape = yuv.shape if yuv else (info.height, info.width, 3)
         self._dtype = picture_type(encode)
-        self._command = command(_output(self.path, info, rate, encode, yuv), *_device(encode))
+        self._command = command(
+            _output(self.path, info, rate, encode, yuv), *_device(encode), tool=find_for(encode.codec)
+        )
         self._child: Child | None = None
 
     def __enter__(self) -> Self:
@@ -141,7 +144,7 @@ def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, 
         pix_fmt=raw_format(yuv) if yuv else "rgb48le" if picture_type(encode) is np.uint16 else "rgb24",
         video_size=(info.width, info.height),
         framerate=str(rate),
-        **hdr.input_options(info),
+        **hdr.input_options(info, find_for(encode.codec)),
     )
     # FFV1 is given limited pictures unless the range is asked for in so many words.
     options = {
@@ -208,12 +211,17 @@ def try_encoder(info: VideoInfo, rate: Fraction, encode: EncodeOptions) -> None:
 
 
 def _refused(info: VideoInfo, encode: EncodeOptions, error: RenderError) -> MissingToolError:
-    there = [friendly_name(each) for each, row in ENCODERS.items() if each in find().encoders and not row.hardware]
+    there = [friendly_name(each) for each, row in ENCODERS.items() if each in present_encoders() and not row.hardware]
     hint = f"--codec {there[0]}" if there else "install a complete ffmpeg"
     if encode.preset not in (None, ENCODERS[encode.codec].preset):
         hint = f"another --preset than {encode.preset}, or {hint}"
     elif encode.extra:
         hint = f"other --encoder-args, or {hint}"
+    elif ENCODERS[encode.codec].hardware:
+        # Another ffmpeg may have been built for the driver that is here.
+        tried = find_for(encode.codec)
+        others = [each.path for each in installed().values() if each != tried and encode.codec in each.encoders]
+        hint = " or ".join([*(f"{SETTING}={path}" for path in others), hint])
     return MissingToolError(
         f"{encode.codec} with {encode.pix_fmt} cannot encode {info.width}x{info.height} here: {error.found}",
         f"an encoder that works on this machine, such as {', '.join(there)}",
