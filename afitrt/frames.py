@@ -67,12 +67,13 @@ class ContentLight:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What probing told of the first video stream.
+    """What probing told of a video stream.
 
     rate: frames per second (average where it varies). pts: presentation times in ascending order, in units of
     time_base seconds, one for each packet that is not to be discarded. end: last pts plus its duration, same
     units. depth: bits of one component. constant: every spacing of pts agrees with the rate to within a tick.
-    stream: its index in the file. rotation: how players turn the picture, in degrees counter-clockwise, after
+    stream: its index in the file. rivals: those of other streams of several pictures, of which this one was chosen.
+    rotation: how players turn the picture, in degrees counter-clockwise, after
     mirroring it left to right if `mirrored`. damage: the first sign of a damaged or cut file met while demuxing.
     mastering, content_light: HDR10's facts of the whole video. dynamic: names of metadata of single pictures.
     pictures: the files of a sequence of pictures, in order; a video has none. piped: it is a y4m stream on standard
@@ -108,6 +109,7 @@ class VideoInfo:
     untimed: bool = False
     scan: str = "progressive"
     filters: str = ""
+    rivals: tuple[int, ...] = ()
 
     @property
     def frames(self) -> int:

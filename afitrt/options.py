@@ -130,7 +130,8 @@ class Options:
     output None names the file after the rate that it really has, in `folder` or beside the source; a pattern makes PNG
     files, `-` is y4m on standard output. start and end: seconds on the source's clock, half-open; None is open. rate:
     frames a second of pictures, which do not tell it. normalize: the constant rate to read at. filters: ffmpeg's, in
-    front of everything else. drop_tracks: numbers and kinds of tracks to leave out. hold: no network runs between
+    front of everything else. video: ffmpeg's number of the stream to take, None for the one that `select` finds.
+    drop_tracks: numbers and kinds of tracks to leave out. hold: no network runs between
     frames that are equal. segment_outputs: pictures of a segment, None for the default. allow_mixed: machines may
     differ from segment to segment.
     """
@@ -145,6 +146,7 @@ class Options:
     rate: Fraction | None = None
     normalize: Fraction | None = None
     filters: str = ""
+    video: int | None = None
     folder: Path | None = None
     drop_tracks: tuple[str, ...] = ()
     hold: bool = True

@@ -34,7 +34,7 @@ def checked(job: Job) -> Job:
     """
     if job.source == Path(video.STDIO):
         raise UsageError("- as IN", "a file, which is read once for every panel", "a file's name")
-    info = video.probe_source(job.source, job.rate, job.filters)
+    info = video.probe_source(job.source, job.rate, job.filters, job.video)
     last = info.seconds(info.frames)
     if job.start is not None and job.start >= last:
         raise UsageError(
@@ -94,7 +94,7 @@ def _together(job: Job, infos: Sequence[VideoInfo]) -> Iterator[list[Pixels]]:
 
 
 def _source(job: Job, shown: VideoInfo) -> Iterator[Pixels]:
-    task = resolve(job, video.probe_source(job.source, job.rate, job.filters))
+    task = resolve(job, video.probe_source(job.source, job.rate, job.filters, job.video))
     rate = task.source_rate if task.normalised else None
     begins = task.timing.seconds(task.first)
     with video.open_reader(task.info, span=(task.first, task.last), rate=rate) as reader:

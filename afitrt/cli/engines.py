@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from afitrt.cli.flags import ModelFlags, grouped
+from afitrt.cli.flags import ModelFlags, grouped, stream_number
 from afitrt.errors import ArtefactError, UsageError
 
 app = typer.Typer(help="Stages made ready for a runtime: list, verify, prune.", no_args_is_help=True)
@@ -23,6 +23,9 @@ def build_engine(
         list[str] | None, typer.Option(help="Size of the video, WxH; may be repeated.", show_default="1920x1080")
     ] = None,
     video: Annotated[Path | None, typer.Option("--for", metavar="IN", help="Take the size of this video.")] = None,
+    stream: Annotated[
+        str | None, typer.Option("--video", help="Which of its videos, by ffmpeg's number of the track.")
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(
@@ -40,7 +43,7 @@ def build_engine(
     from afitrt.cli.console import print_json
 
     options = model.options(building=True)
-    sizes = _sizes(size or [], video)
+    sizes = _sizes(size or [], video, stream)
     build = Build(options, model.runtime is None, sizes, target)
     build.announce()
     entries = build.run(quiet=as_json)
@@ -50,12 +53,14 @@ def build_engine(
         print_json({"runtime": options.runtime, "precision": options.precision, "targets": build.targets} | shown)
 
 
-def _sizes(texts: list[str], video: Path | None) -> list[tuple[int, int]]:
+def _sizes(texts: list[str], video: Path | None, stream: str | None) -> list[tuple[int, int]]:
     sizes = [_size(text) for text in texts]
+    if video is None and stream is not None:
+        raise UsageError(f"--video {stream} without --for", "the video that it is of", "--for IN")
     if video is not None:
         from afitrt.video import probe
 
-        info = probe(video)
+        info = probe(video, None if stream is None else stream_number(stream))
         sizes.append((info.width, info.height))
     return list(dict.fromkeys(sizes)) or [(1920, 1080)]
 

@@ -77,6 +77,13 @@ def number(option: str, text: str, example: str) -> float:
     return value
 
 
+def stream_number(text: str) -> int:
+    """The number in --video's text. Raises UsageError."""
+    if not text.isdecimal():
+        raise UsageError(f"--video {text}", "ffmpeg's number of a track, from 0", "--video 1")
+    return int(text)
+
+
 def clock_time(option: str, text: str | None) -> Fraction | None:
     """Seconds of "12.5" or "HH:MM:SS.mmm" (hours and minutes may be left out). Raises UsageError."""
     if text is None:
@@ -150,7 +157,7 @@ class ScheduleFlags:
 
 @dataclass(frozen=True)
 class FilterFlags:
-    """What ffmpeg does to the frames before anything else."""
+    """Which frames of the source are taken, and what ffmpeg does to them before anything else."""
 
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="Undo interlacing first (bwdif).")] = False
     ivtc: Annotated[
@@ -159,6 +166,16 @@ class FilterFlags:
     vf: Annotated[
         str | None, typer.Option("--vf", help="Any other filters of ffmpeg first, as in --vf crop=1280:720.")
     ] = None
+    video: Annotated[
+        str | None,
+        typer.Option(
+            help="The video to take, by ffmpeg's number of its track.", show_default="flagged default, then the longest"
+        ),
+    ] = None
+
+    def number(self) -> int | None:
+        """Of the video stream to take, None where none is named. Raises UsageError."""
+        return None if self.video is None else stream_number(self.video)
 
     def chain(self) -> str:
         """One chain of ffmpeg's filters, "" for none. Raises UsageError."""

@@ -54,7 +54,7 @@ def plan(
         return
     wanted, finding = schedule.options(), scenes.options()
     if source is not None:
-        source_rate, timeline = _watched(source, _given_rate(options.rate), filters.chain(), finding)
+        source_rate, timeline = _watched(source, _given_rate(options.rate), filters, finding)
     else:
         source_rate, timeline = _imagined(frames, options.rate or "24000/1001", finding.cuts or ())
     wanted = replace(wanted, n_forward=room.resolve_n_forward(wanted.n_forward, source_rate))
@@ -100,8 +100,10 @@ def scenes(
     if report is not None:
         reporting.check(report, overwrite=True)
     # A job for its options alone: nothing is written, but standard input must have a name for its output.
-    job = Job(source, source=source, scenes=scenes.options(), rate=_given_rate(rate), filters=filters.chain())
-    info = video.probe_source(source, job.rate, job.filters)
+    chain, number = filters.chain(), filters.number()
+    job = Job(source, source=source, scenes=scenes.options(), rate=_given_rate(rate), filters=chain, video=number)
+    info = video.probe_source(source, job.rate, chain, number)
+    _warn(video.rivals(info))
     with reporting.seen(job, report) as watch:
         verdicts = list(_verdicts(info, job.scenes, watch))
     cuts = [verdict.index for verdict in verdicts if verdict.cut]
@@ -142,19 +144,24 @@ def _given_rate(text: str | None) -> Fraction | None:
 
 
 def _watched(
-    source: Path, rate: Fraction | None, filters: str, options: SceneOptions
+    source: Path, rate: Fraction | None, filters: FilterFlags, options: SceneOptions
 ) -> tuple[Fraction, list[Frame | End]]:
     from afitrt import video
-    from afitrt.cli.console import stderr
     from afitrt.schedule import End, Frame
     from afitrt.task import fields
 
-    info = video.probe_source(source, rate, filters)
-    for warning in fields(info):
-        stderr.print(f"warning: {warning}", markup=False)
+    info = video.probe_source(source, rate, filters.chain(), filters.number())
+    _warn([*fields(info), *video.rivals(info)])
     cuts = [verdict.cut for verdict in _verdicts(info, options)]
     timeline: list[Frame | End] = [Frame(info.elapsed(index), cut) for index, cut in enumerate(cuts)]
     return info.rate, [*timeline, End(info.elapsed(len(cuts)))]
+
+
+def _warn(lines: list[str]) -> None:
+    from afitrt.cli.console import stderr
+
+    for line in lines:
+        stderr.print(f"warning: {line}", markup=False)
 
 
 def _imagined(frames: str | None, rate: str, cuts: tuple[int, ...]) -> tuple[Fraction, list[Frame | End]]:
@@ -175,7 +182,7 @@ def _imagined(frames: str | None, rate: str, cuts: tuple[int, ...]) -> tuple[Fra
 
 def _print_plan(timeline: list[Frame | End], options: ScheduleOptions) -> None:
     from afitrt import schedule as room
-    from afitrt.cli.console import stderr, stdout
+    from afitrt.cli.console import stdout
     from afitrt.task import costs
 
     summary = room.summarise(room.plan(timeline, options))
@@ -188,5 +195,4 @@ def _print_plan(timeline: list[Frame | End], options: ScheduleOptions) -> None:
     stdout.print(f"inferences: {summary.inferences}")
     if options.correct and options.n_forward > 1:
         stdout.print(f"correcting an edge: {room.correction_cost(options.n_forward)} inferences before any are shared")
-    for warning in costs(options):
-        stderr.print(f"warning: {warning}", markup=False)
+    _warn(costs(options))

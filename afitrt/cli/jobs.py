@@ -62,6 +62,7 @@ class JobFlags:
             rate=None if self.rate is None else parse_rate(self.rate, "--rate"),
             normalize=None if self.normalize is None else parse_rate(self.normalize, "--normalize"),
             filters=filters.chain(),
+            video=filters.number(),
             folder=folder,
             hold=self.hold == HOLDS[0],
             drop_tracks=() if self.drop_tracks is None else parse_drop(self.drop_tracks),

@@ -56,6 +56,7 @@ def preview(
         end=begins + length,
         rate=None if rate is None else parse_rate(rate, "--rate"),
         filters=filters.chain(),
+        video=filters.number(),
         overwrite=overwrite,
     )
     job = room.checked(job)

@@ -25,7 +25,7 @@ def join(
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists", "a new file", "--overwrite, or give another name")
     job = placed(plan, placing, output)
-    task = resolve(job, video.probe_source(job.source, job.rate, job.filters))
+    task = resolve(job, video.probe_source(job.source, job.rate, job.filters, job.video))
     check_source(plan.recipe, task.info)
     store = Store(placing.folder, plan.recipe.digest)
     ranges = [segment.outputs for segment in plan.segments]

@@ -40,7 +40,7 @@ def survey(job: Job, tell: Tell) -> tuple[Task, EncodeOptions, list[str]]:
     tell hears how long filters took. Raises what `resolve`, `choose_encoding`, `choose_tracks` and `try_tracks` raise.
     """
     began = time.monotonic()
-    info = video.probe_source(job.source, job.rate, job.filters)
+    info = video.probe_source(job.source, job.rate, job.filters, job.video)
     if job.filters:
         tell(Note(f"filters run once to learn what they give: {info.frames} frames, {time.monotonic() - began:.1f} s"))
     task = resolve(job, info)
@@ -90,8 +90,9 @@ def _tracks(info: VideoInfo, container: str, drop: tuple[str, ...]) -> list[str]
         return []
     tracks = video.list_tracks(info.path)
     if container not in (video.PNG, video.Y4M):
-        kept, notes = video.choose_tracks(tracks, container, drop)
-        video.try_tracks(info.path, kept, container)
-        return notes
+        kept, notes = video.choose_tracks(tracks, container, drop, info.stream)
+        video.try_tracks(info.path, [each for each in kept if each.index != info.stream], container)
+        return [*video.rivals(info, [each.index for each in kept]), *notes]
     others = [str(track) for track in tracks if track.index != info.stream]
-    return [f"left out, since the output holds pictures alone: {', '.join(others)}"] if others else []
+    notes = video.rivals(info)
+    return [*notes, f"left out, since the output holds pictures alone: {', '.join(others)}"] if others else notes

@@ -113,7 +113,7 @@ def _probed(job: Job) -> VideoInfo | None:
     if job.source == video.STDIO:
         return None
     try:
-        return video.probe_source(job.source, job.rate, job.filters)
+        return video.probe_source(job.source, job.rate, job.filters, job.video)
     except AfitrtError:
         return None
 

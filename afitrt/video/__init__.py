@@ -25,6 +25,7 @@ from afitrt.video.pngs import PngWriter
 from afitrt.video.probe import probe
 from afitrt.video.read import Reader
 from afitrt.video.seek import Entry, Index, entry, index_packets
+from afitrt.video.selecting import rivals
 from afitrt.video.sources import open_reader, probe_source
 from afitrt.video.space import shortage, space_needed
 from afitrt.video.stamping import Stamps
@@ -78,6 +79,7 @@ __all__ = [
     "present_encoders",
     "probe",
     "probe_source",
+    "rivals",
     "shortage",
     "space_needed",
     "try_encoder",

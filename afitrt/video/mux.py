@@ -65,7 +65,7 @@ def mux(
     converted or left out. Written aside, counted, then renamed. Raises OutputError, RenderError or RetryError.
     """
     container = container_of(out)
-    tracks, notes = choose_tracks(list_tracks(pieces[0] if info.alone else info.path), container, drop)
+    tracks, notes = choose_tracks(list_tracks(pieces[0] if info.alone else info.path), container, drop, info.stream)
     late = Fraction(0) if span or info.alone else max(Fraction(0), info.seconds(0) - container_start(info.path))
     with TemporaryDirectory(prefix="afitrt-") as folder, written_aside(out) as hidden, _stamped(hidden) as video:
         stamps = stamps.later(late)

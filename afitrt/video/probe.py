@@ -19,21 +19,23 @@ from afitrt.frames import Colour, VideoInfo
 from afitrt.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, ZSCALE_MATRICES, pixel_format
 from afitrt.video.demux import check_jump, demux, shown, stored
 from afitrt.video.hdr import content_light_of, declared_dynamic, dynamic_of, mastering_of
+from afitrt.video.selecting import select
 from afitrt.video.timeline import timed, timeline
 
 A_VIDEO = "a video file that ffmpeg can read, such as .mkv or .mp4"
 
 
-def probe(path: Path) -> VideoInfo:
-    """The facts of the first real video stream; attached pictures do not count.
+def probe(path: Path, number: int | None = None) -> VideoInfo:
+    """The facts of the video stream that `select` takes. number: ffmpeg's, of another.
 
-    Raises InputError for whatever cannot be a source: a missing, empty or foreign file, a folder, no video
-    stream, an unknown codec, no picture that decodes, an alpha channel, a colour matrix that is not linear.
+    Raises UsageError where that is no video, InputError for whatever cannot be a source: a missing, empty or foreign
+    file, a folder, no video stream, an unknown codec, no picture that decodes, an alpha channel, a colour matrix that
+    is not linear.
     """
     path = Path(path)
     _check_file(path)
     with _opened(path) as container:
-        stream = _video_stream(container, path)
+        stream, others = select(container, path, number)
         demuxed = demux(container, stream)
         if not demuxed.packets:
             raise InputError(f"{path}: its video stream is empty", "at least one frame", "check how the file was made")
@@ -52,6 +54,7 @@ def probe(path: Path) -> VideoInfo:
         damage=damage,
         dynamic=first.dynamic or declared_dynamic(path, first.codec, first.depth),
         untimed=demuxed.untimed,
+        rivals=others,
     )
 
 
@@ -82,22 +85,6 @@ def _opened(path: Path) -> Iterator[Any]:
         raise InputError(
             f"{path} is not a video that can be read ({reason})", A_VIDEO, f"ffmpeg -i {path.name} tells what it is"
         ) from error
-
-
-def _video_stream(container: Any, path: Path) -> Any:
-    import av
-
-    videos = [each for each in container.streams.video if not each.disposition & av.stream.Disposition.attached_pic]
-    if not videos:
-        kinds = ", ".join(sorted({each.type for each in container.streams})) or "no streams"
-        raise InputError(f"{path} holds no video ({kinds} only)", "a file with a video stream", "name a video file")
-    if videos[0].codec_context is None:
-        raise InputError(
-            f"{path}: its video codec is unknown to ffmpeg",
-            "a codec that ffmpeg decodes",
-            "convert it with the program that made it",
-        )
-    return videos[0]
 
 
 def _first_picture(path: Path, index: int) -> tuple[VideoInfo, int | None]:

@@ -18,21 +18,25 @@ from afitrt.video.seek import Entry
 from afitrt.yuv import Yuv420
 
 
-def probe_source(path: Path, rate: Fraction | None = None, filters: str = "") -> VideoInfo:
+def probe_source(path: Path, rate: Fraction | None = None, filters: str = "", number: int | None = None) -> VideoInfo:
     """The facts of a file, of a folder or pattern (%06d.png) of pictures, or of y4m on standard input (`-`).
 
     rate: of pictures and of raw streams, which do not tell it. filters: ffmpeg's, in front of everything else; then the
-    facts are those of what they give, learnt by running them once over the whole file. Raises InputError, and
-    UsageError where a rate is missing or not wanted, or filters cannot be used.
+    facts are those of what they give, learnt by running them once over the whole file. number: ffmpeg's, of the video
+    stream to take. Raises InputError, and UsageError where a rate is missing or not wanted, or filters or a number
+    cannot be used.
     """
-    if filters and (path == STDIO or path.is_dir() or numbered(path)):
-        what = "what comes from standard input" if path == STDIO else f"{path}, which is pictures"
+    alone = path == STDIO or path.is_dir() or numbered(path)
+    what = "what comes from standard input" if path == STDIO else f"{path}, which is pictures"
+    if number is not None and alone:
+        raise UsageError(f"--video {number} for {what}", "a video file", "leave it out")
+    if filters and alone:
         raise UsageError(f"filters for {what}", "a video file", f"ffmpeg -i IN -vf {filters} in front of afitrt")
     if path == STDIO:
         return probe_pipe(rate)
     if path.is_dir() or numbered(path):
         return probe_pictures(path, rate)
-    info = probe(path)
+    info = probe(path, number)
     if filters:
         info = filtered(info, filters)
     if rate is not None and info.untimed:

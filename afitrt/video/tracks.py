@@ -134,29 +134,32 @@ def parse_drop(text: str) -> tuple[str, ...]:
     return parts
 
 
-def _check_drop(tracks: Sequence[Track], drop: Collection[str]) -> None:
+def _check_drop(tracks: Sequence[Track], drop: Collection[str], video: int) -> None:
     numbers = {str(track.index): track for track in tracks}
     for part in drop:
-        if part.isdecimal() and (part not in numbers or numbers[part].kind == "video"):
+        if part.isdecimal() and (part not in numbers or int(part) == video):
             found = "the video" if part in numbers else "no track of the source"
-            others = ", ".join(str(each) for each in tracks if each.kind != "video") or "none"
+            others = ", ".join(str(each) for each in tracks if each.index != video) or "none"
             raise UsageError(f"--drop-tracks {part} is {found}", f"one of: {others}", "leave it out")
 
 
-def choose_tracks(tracks: Sequence[Track], container: str, drop: Collection[str] = ()) -> tuple[list[Track], list[str]]:
+def choose_tracks(
+    tracks: Sequence[Track], container: str, drop: Collection[str] = (), video: int = 0
+) -> tuple[list[Track], list[str]]:
     """The tracks that go into the container, in order, and a plain line for each that is converted or left out.
 
-    drop: numbers and kinds to leave out, as `parse_drop` gives them. Raises UsageError for a number that is none, and
+    drop: numbers and kinds to leave out, as `parse_drop` gives them. video: number of the one that is made anew, which
+    is flagged as default where others are copied beside it. Raises UsageError for a number that is none, and
     OutputError, listing them, when MP4 or MOV cannot hold an audio, subtitle or attached track.
     """
-    _check_drop(tracks, drop)
+    _check_drop(tracks, drop, video)
     kept: list[Track] = []
     notes: list[str] = []
     impossible: list[Track] = []
     for track in tracks:
         if track.kind == "chapters":
             continue  # They are copied as chapters.
-        if track.kind != "video" and {str(track.index), track.kind} & set(drop):
+        if track.index != video and {str(track.index), track.kind} & set(drop):
             notes.append(f"{track} is left out, as --drop-tracks says")
         elif track.kind == "data" or (track.kind in ("audio", "subtitle") and track.codec == "unknown"):
             notes.append(f"{track} is left out: it cannot be copied into another file")
@@ -175,7 +178,25 @@ def choose_tracks(tracks: Sequence[Track], container: str, drop: Collection[str]
             "a container that can",
             f"name the output .mkv, or --drop-tracks {','.join(str(each.index) for each in impossible)}",
         )
-    return kept, notes
+    return _flagged(kept, video), notes
+
+
+def _flagged(kept: list[Track], video: int) -> list[Track]:
+    """The same, with the default flag on the video that is made anew and on no other video; a single one keeps its own.
+
+    Else players would show, and `select` would take, the other one.
+    """
+    if sum(track.kind == "video" for track in kept) < 2:
+        return kept
+    return [
+        replace(each, dispositions=_default(each, each.index == video)) if each.kind == "video" else each
+        for each in kept
+    ]
+
+
+def _default(track: Track, wanted: bool) -> str:
+    others = [flag for flag in track.dispositions.split("+") if flag not in ("default", "0")]
+    return "+".join((["default"] if wanted else []) + others) or "0"
 
 
 def _held(track: Track, container: str) -> bool:

@@ -27,11 +27,11 @@ SECONDS = 1
 
 
 def try_tracks(source: Path, tracks: Sequence[Track], container: str) -> None:
-    """Copies the beginning of the sounds and subtitles among these tracks of a file into the container.
+    """Copies the beginning of the videos, sounds and subtitles among these tracks of a file into the container.
 
     Raises OutputError, naming those that ffmpeg cannot put there and the flag that leaves them out.
     """
-    others = [each for each in tracks if each.kind in ("audio", "subtitle") and not each.convert]
+    others = [each for each in tracks if each.kind in ("video", "audio", "subtitle") and not each.convert]
     doubted = [each for each in others if each.codec not in USUAL[container]]
     told = {each: why for each in doubted if (why := _refusal(source, each, container))}
     if told:
