@@ -27,8 +27,8 @@ def cut_sample(clip: Path, folder: Path) -> Path:
     info = video.probe(clip)
     taken = ["-frames:v", str(FRAMES), "-t", f"{float(FRAMES / info.rate):.6f}", "-vf", f"scale={width}:{height}"]
     coded = ["-c:v", "libx264", "-crf", "10", "-preset", "veryfast", "-c:a", "copy"]
-    command = [video.find().path, "-v", "error", "-y", "-i", clip, "-map", "0", *taken, *coded, sample]
-    subprocess.run(command, check=True)
+    command = [video.find().path, "-v", "error", "-y", "-i", video.readable_path(clip), "-map", "0", *taken, *coded]
+    subprocess.run([*command, video.readable_path(sample)], check=True)
     return sample
 
 

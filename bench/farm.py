@@ -73,7 +73,8 @@ def drawn(path: Path, size: tuple[int, int], frames: int) -> Path:
 
     scene = clip(*size, 36, (1, 2, 3))
     words = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", "24000/1001", "-i", "-"]
-    command = [video.find().path, "-v", "error", "-y", *words, "-c:v", "libx264", "-crf", "12", str(path)]
+    words += ["-c:v", "libx264", "-crf", "12", video.readable_path(path)]
+    command = [video.find().path, "-v", "error", "-y", *words]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as encoder:
         assert encoder.stdin is not None
         for index in range(frames):

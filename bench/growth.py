@@ -151,7 +151,7 @@ def along(folder: Path) -> list[float]:
     source, out = folder / "in.mkv", folder / "out.mkv"
     if not source.exists():
         drawn = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=24", "-frames:v", str(LENGTH)]
-        coded = ["-c:v", "libx264", "-preset", "ultrafast", "-threads", "1", str(source)]
+        coded = ["-c:v", "libx264", "-preset", "ultrafast", "-threads", "1", video.readable_path(source)]
         subprocess.run([video.find().path, "-v", "error", *drawn, *coded], check=True)
     marks: dict[int, float] = {}
 

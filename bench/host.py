@@ -31,7 +31,7 @@ ENCODE = EncodeOptions("libx264", preset="ultrafast")
 def drawn(path: Path) -> Path:
     """A moving 10-bit test picture."""
     source = ["-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=24", "-frames:v", str(FRAMES), "-pix_fmt", "yuv420p10le"]
-    coded = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "24", str(path)]
+    coded = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "24", video.readable_path(path)]
     subprocess.run([video.find().path, "-v", "error", "-y", *source, *coded], check=True)
     return path
 

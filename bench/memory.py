@@ -54,7 +54,7 @@ def measure(frames: int, folder: Path) -> int:
     """Peak of one run over so many drawn frames."""
     source = folder / f"{frames}.mkv"
     drawn = ["-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=24", "-frames:v", str(frames)]
-    coded = ["-c:v", "libx264", "-preset", "ultrafast", str(source)]
+    coded = ["-c:v", "libx264", "-preset", "ultrafast", video.readable_path(source)]
     subprocess.run([video.find().path, "-v", "error", "-y", *drawn, *coded], check=True)
     job = ["interpolate", str(source), str(folder / "out.mkv"), "--overwrite", "--model", "blend", *SCHEDULE, *SEGMENTS]
     return peak_bytes([sys.executable, "-m", "afitrt", *job, "--codec", "libx264", "--preset", "ultrafast"])

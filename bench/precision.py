@@ -34,6 +34,7 @@ from afitrt.build.cost import cost
 from afitrt.build.precision import HALF, Rule, emulated, halved
 from afitrt.errors import AfitrtError
 from afitrt.frames import Geometry, to_planar
+from afitrt.video import readable_path
 
 Frame = npt.NDArray[np.uint8]
 Pair = tuple[Frame, Frame]
@@ -59,7 +60,7 @@ def pairs(film_path: Path) -> dict[str, Pair]:
     """A drawn pair, a filmed one and one of flat cels, each [384, 448, 3]."""
     width, height = SIZE
     clip = drawn.clip(width, height, 8, (1, 2, 3))
-    with av.open(str(film_path)) as container:
+    with av.open(readable_path(film_path)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), 13)]
     return {"drawn": (clip[2], clip[4]), "film": (_fitted(frames[10]), _fitted(frames[12])), "cels": (cels(0), cels(1))}
 

@@ -134,6 +134,32 @@ def test_public_names_are_documented(path: Path) -> None:
         assert not public or ast.get_docstring(node), f"{node.name} needs a docstring"  # type: ignore[arg-type]
 
 
+def paths_given(tree: ast.AST) -> Iterator[ast.expr]:
+    """What the code gives to PyAV or ffmpeg as the name of a file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.List | ast.Tuple):
+            flags = [each.value if isinstance(each, ast.Constant) else None for each in node.elts]
+            yield from (after for flag, after in zip(flags, node.elts[1:], strict=False) if flag in ("-i", "-attach"))
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if called in ("av.open", "ffmpeg.input"):
+            yield node.args[0]
+        elif called.endswith(".output"):
+            yield from (each for each in node.args if not isinstance(each, ast.Starred | ast.Subscript))
+
+
+def test_no_name_reaches_ffmpeg_or_pyav_without_its_protocol() -> None:
+    found = 0
+    for path in (each for folder in ("afitrt", "bench", "docs") for each in (PACKAGE.parent / folder).rglob("*.py")):
+        for given in paths_given(ast.parse(path.read_text(encoding="utf-8"))):
+            text = ast.unparse(given)
+            named = isinstance(given, ast.Call) and text.startswith(("readable_path(", "node_path(", "video.readable_"))
+            assert named or isinstance(given, ast.Constant), f"{path.name}: {text}"
+            found += named
+    assert found > 25, "the walk sees nothing"
+
+
 def loaded_by(code: str) -> set[str]:
     script = f"import sys; {code}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

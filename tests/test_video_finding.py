@@ -93,9 +93,7 @@ def test_the_newer_one_that_can_is_used(
     assert find().path == str(ours.path if chosen == "system" else theirs.path)
 
 
-def test_an_encoder_that_only_the_older_one_has_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_encoder_that_only_the_older_one_has_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = two(tmp_path, monkeypatch, ("5.1", LIBAVCODEC["5.1"]), ("9.0", LIBAVCODEC["9.0"], "libx264"))
     source = pattern(tmp_path / "in.mkv")
     ran = afitrt("interpolate", source, tmp_path / "out.mkv", *FAST, "--codec", "x264")

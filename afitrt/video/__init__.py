@@ -15,6 +15,7 @@ from __future__ import annotations
 from afitrt.video.arguments import parse_arguments
 from afitrt.video.choosing import choose_encoding
 from afitrt.video.encoders import ENCODERS, PNG, Y4M, encoder_name, friendly_name
+from afitrt.video.ffmpeg import readable_path
 from afitrt.video.finding import BUNDLED, ON_PATH, SETTING, Ffmpeg, find, find_for, installed, present_encoders
 from afitrt.video.mux import mux
 from afitrt.video.numbered import DEFAULT_NAME, numbered
@@ -79,6 +80,7 @@ __all__ = [
     "present_encoders",
     "probe",
     "probe_source",
+    "readable_path",
     "rivals",
     "shortage",
     "space_needed",

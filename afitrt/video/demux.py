@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from afitrt.errors import InputError
+from afitrt.video.ffmpeg import readable_path
 from afitrt.video.timeline import Packet
 
 DAMAGE = re.compile(r"ended prematurely|partial file|truncat|invalid data", re.IGNORECASE)
@@ -76,8 +77,8 @@ def stored(path: Path, index: int) -> int:
     """Packets of a stream of MP4 or MOV, those that an edit list passes over among them."""
     import av
 
-    count, all_of_it = 0, {"ignore_editlist": "1"}
-    with suppress(av.FFmpegError), av.open(f"file:{path}", metadata_errors="replace", options=all_of_it) as container:
+    count, how = 0, {"metadata_errors": "replace", "options": {"ignore_editlist": "1"}}
+    with suppress(av.FFmpegError), av.open(readable_path(path), **how) as container:
         for packet in container.demux(container.streams[index]):
             count += packet.size > 0
     return count

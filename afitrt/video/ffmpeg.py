@@ -25,9 +25,9 @@ KEEP_GAPS = ("-dts_delta_threshold", "1000000")
 ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 
 
-def describe(path: str) -> str:
-    """What ffmpeg says of an input, in its own words."""
-    asked = [find().path, "-hide_banner", "-nostdin", "-i", path]
+def describe(path: Path) -> str:
+    """What ffmpeg says of a file, in its own words."""
+    asked = [find().path, "-hide_banner", "-nostdin", "-i", readable_path(path)]
     told = subprocess.run(asked, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
     return told.stderr.decode(errors="replace")
 
@@ -39,7 +39,7 @@ def command(output: Any, *options: str, tool: Ffmpeg | None = None) -> list[str]
     zscale cuts a picture into a band for each and resamples chroma wrongly where they meet (measured: up to 25 codes
     of ten bits).
     """
-    program, *rest = output.compile(cmd=(tool or find()).path)
+    program, *rest = (os.fsdecode(each) for each in output.compile(cmd=(tool or find()).path))
     quiet = ["-hide_banner", "-nostdin", "-nostats", "-v", "error", "-y", *KEEP_GAPS]
     return [program, *quiet, "-filter_threads", "1", *options, *rest]
 
@@ -153,5 +153,11 @@ def run(command: list[str]) -> tuple[int, tuple[str, ...]]:
 
 
 def readable_path(path: Path) -> str:
-    """A file name as ffmpeg takes it: never mistaken for an option or a protocol."""
+    """A file name as ffmpeg and PyAV take it: never mistaken for an option or a protocol."""
     return f"file:{path}"
+
+
+def node_path(path: Path) -> bytes:
+    """The same for nodes of ffmpeg-python, which makes UTF-8 of texts and fails over names that are none; see
+    `command`."""
+    return os.fsencode(readable_path(path))

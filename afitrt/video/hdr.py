@@ -14,7 +14,7 @@ from typing import Any
 
 from afitrt.errors import InputError
 from afitrt.frames import Colour, ContentLight, Mastering, VideoInfo
-from afitrt.video.ffmpeg import describe, readable_path
+from afitrt.video.ffmpeg import describe
 from afitrt.video.finding import Ffmpeg
 
 # Of libavutil/mastering_display_metadata.h: 3 x 2 primaries, 2 white, darkest, brightest as num, den; two flags.
@@ -70,7 +70,7 @@ def declared_dynamic(path: Any, codec: str, depth: int) -> tuple[str, ...]:
     """("Dolby Vision",) where the container declares it. Raises InputError where the picture cannot do without it."""
     if depth < 10 or codec not in ("hevc", "av1"):
         return ()
-    told = describe(readable_path(path))
+    told = describe(path)
     if found := _NO_BASE.search(told):
         raise InputError(
             f"{path} is Dolby Vision of profile {found[1]}: without its metadata the colours are wrong",

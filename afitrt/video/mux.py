@@ -19,7 +19,7 @@ from afitrt.errors import OutputError, RetryError
 from afitrt.frames import VideoInfo
 from afitrt.video.colour import RANGES
 from afitrt.video.encoders import MATROSKA
-from afitrt.video.ffmpeg import command, ending, readable_path, run
+from afitrt.video.ffmpeg import command, ending, node_path, readable_path, run
 from afitrt.video.stamping import Stamps, stamp
 from afitrt.video.tracks import Track, choose_tracks, container_of, list_tracks
 
@@ -105,7 +105,7 @@ def _extract(source: Path, tracks: Sequence[Track], folder: Path) -> list[tuple[
     import av
 
     found = []
-    with av.open(f"file:{source}", metadata_errors="replace") as container:
+    with av.open(readable_path(source), metadata_errors="replace") as container:
         for track in tracks:
             stream = container.streams[track.index]
             if track.kind == "attachment":
@@ -124,7 +124,7 @@ def _extract(source: Path, tracks: Sequence[Track], folder: Path) -> list[tuple[
 def _cover(source: Path, index: int) -> bytes:
     import av
 
-    with av.open(f"file:{source}", metadata_errors="replace") as container:
+    with av.open(readable_path(source), metadata_errors="replace") as container:
         for packet in container.demux(container.streams[index]):
             if packet.size:
                 return bytes(packet)
@@ -153,17 +153,17 @@ def _command(parts: Parts, out: Path) -> list[str]:
     limit = {"t": _seconds(parts.span[1] - parts.span[0])} if parts.span else {}
     # ffmpeg moves each input to 0 by its own start; ours is to stay where it is.
     stay = _seconds(container_start(parts.video_file))
-    video, source = readable_path(parts.video_file), readable_path(info.path)
-    ours, theirs = ffmpeg.input(video, itsoffset=stay, **turned), ffmpeg.input(source, **seek)
+    ours = ffmpeg.input(node_path(parts.video_file), itsoffset=stay, **turned)
+    theirs = ffmpeg.input(node_path(info.path), **seek)
     mapped = [ours["0"] if each.index == info.stream else theirs[str(each.index)] for each in parts.tracks]
     # Nothing random, so that equal packets make equal files.
-    result = ffmpeg.output(*mapped, readable_path(out), f=parts.container, c="copy", fflags="+bitexact", **limit)
+    result = ffmpeg.output(*mapped, node_path(out), f=parts.container, c="copy", fflags="+bitexact", **limit)
     shadow = ffmpeg.output(theirs[str(info.stream)], "-", f="null", c="copy", **limit)
     built = command(ffmpeg.merge_outputs(result, shadow))
     inputs = [value for option, value in pairwise(built) if option == "-i"]
     # ffmpeg-python cannot repeat an option, so those of single streams are put before the output's name.
     place = built.index(readable_path(out))
-    return [*built[:place], *_stream_options(parts, inputs.index(source)), *built[place:]]
+    return [*built[:place], *_stream_options(parts, inputs.index(readable_path(info.path))), *built[place:]]
 
 
 def _stream_options(parts: Parts, source: int) -> list[str]:
@@ -185,7 +185,7 @@ def _stream_options(parts: Parts, source: int) -> list[str]:
         for tag in sorted(each for each in track.tags if each.upper().startswith(stale)):
             options += [f"-metadata:s:{place}", f"{tag}="]
     for place, (path, name, mime) in enumerate(parts.attached, len(parts.tracks)):
-        options += ["-attach", str(path), f"-metadata:s:{place}", f"filename={name}"]
+        options += ["-attach", readable_path(path), f"-metadata:s:{place}", f"filename={name}"]
         options += [f"-metadata:s:{place}", f"mimetype={mime}"]
     return options
 
@@ -196,7 +196,7 @@ def _clock(parts: Parts) -> list[str]:
 
     if parts.container == MATROSKA:
         return []
-    with av.open(f"file:{parts.video_file}") as container:
+    with av.open(readable_path(parts.video_file)) as container:
         ticks = str(container.streams.video[0].time_base.denominator)
     return ["-video_track_timescale", ticks, "-movie_timescale", ticks]
 
@@ -205,7 +205,7 @@ def _range(video: Path) -> str | None:
     """What the encoder's own file says: x264 leaves a limited range to the container, and MP4 has no place for it."""
     import av
 
-    with av.open(f"file:{video}") as container:
+    with av.open(readable_path(video)) as container:
         return RANGES.get(int(container.streams.video[0].codec_context.color_range))
 
 
@@ -217,7 +217,7 @@ def container_start(path: Path) -> Fraction:
     """Where ffmpeg puts zero on the time axis of a file, in seconds: its earliest track's start."""
     import av
 
-    with av.open(f"file:{path}", metadata_errors="replace") as container:
+    with av.open(readable_path(path), metadata_errors="replace") as container:
         return Fraction(container.start_time or 0, av.time_base)
 
 
@@ -260,7 +260,7 @@ def _read(path: Path) -> dict[int, list[float]]:
     import av
 
     seconds: dict[int, list[float]] = {}
-    with suppress(av.FFmpegError), av.open(f"file:{path}", metadata_errors="replace") as container:
+    with suppress(av.FFmpegError), av.open(readable_path(path), metadata_errors="replace") as container:
         bases = {stream.index: float(stream.time_base or 0) for stream in container.streams}
         for packet in container.demux():
             if packet.size:
@@ -273,6 +273,6 @@ def _packet_counts(path: Path) -> dict[int, int]:
     import av
 
     counts: Counter[int] = Counter()
-    with suppress(av.FFmpegError), av.open(f"file:{path}", metadata_errors="replace") as container:
+    with suppress(av.FFmpegError), av.open(readable_path(path), metadata_errors="replace") as container:
         counts.update(packet.stream_index for packet in container.demux() if packet.size)
     return counts

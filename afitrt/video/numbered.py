@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+# Others that may be named by a pattern; a film may have one of %d in its name, too.
+STILLS = (*PICTURES, ".bmp", ".jp2", ".ppm", ".pgm", ".pnm", ".avif", "")
 # As AFI-ForwardDeduplicate names its outputs, counted from 1.
 DEFAULT_NAME = "%09d.png"
 FIRST = 1
@@ -39,9 +41,9 @@ class Numbered:
 
 
 def numbered(path: Path) -> Numbered | None:
-    """What a name with one %d or %06d stands for; None for a plain name."""
+    """What the name of a picture with one %d or %06d stands for; None for a plain name, and for a file that exists."""
     found = list(_NUMBER.finditer(path.name))
-    if len(found) != 1 or path.is_file():
+    if len(found) != 1 or path.suffix.lower() not in STILLS or path.is_file():
         return None
     start, end = found[0].span()
     return Numbered(path.parent, path.name[:start], int(found[0][1] or 0), path.name[end:])

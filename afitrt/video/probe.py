@@ -18,6 +18,7 @@ from afitrt.errors import InputError
 from afitrt.frames import Colour, VideoInfo
 from afitrt.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, ZSCALE_MATRICES, pixel_format
 from afitrt.video.demux import check_jump, demux, shown, stored
+from afitrt.video.ffmpeg import readable_path
 from afitrt.video.hdr import content_light_of, declared_dynamic, dynamic_of, mastering_of
 from afitrt.video.selecting import select
 from afitrt.video.timeline import timed, timeline
@@ -78,7 +79,7 @@ def _opened(path: Path) -> Iterator[Any]:
     import av
 
     try:
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
+        with av.open(readable_path(path), metadata_errors="replace") as container:
             yield container
     except av.FFmpegError as error:
         reason = error.strerror or type(error).__name__

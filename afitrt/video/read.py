@@ -15,7 +15,7 @@ from afitrt.buffers import pictures
 from afitrt.errors import InputError, RenderError
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.video.colour import to_rgb
-from afitrt.video.ffmpeg import Child, command, ending, readable_path
+from afitrt.video.ffmpeg import Child, command, ending, node_path
 from afitrt.video.pipes import Pump
 from afitrt.video.planes import raw_format, to_yuv
 from afitrt.video.seek import Entry
@@ -166,6 +166,6 @@ def _input(info: VideoInfo, seek: Entry | None) -> Any:
         if seek is not None:
             microseconds = seek.seconds.numerator * 1_000_000 // seek.seconds.denominator
             place = {"ss": f"{microseconds}us", "seek_timestamp": 1, "noaccurate_seek": None, "copyts": None}
-        return ffmpeg.input(readable_path(info.path), noautorotate=None, **place)
+        return ffmpeg.input(node_path(info.path), noautorotate=None, **place)
     size = (info.width, info.height)
     return ffmpeg.input("pipe:0", f="rawvideo", pix_fmt=info.pix_fmt, video_size=size, framerate=str(info.rate))

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from afitrt.errors import InputError
 from afitrt.frames import VideoInfo
+from afitrt.video.ffmpeg import readable_path
 
 # Containers whose packets keep their time stamps wherever reading begins.
 SEEKABLE = frozenset({"matroska", "webm", "mov", "mp4", "mpegts"})
@@ -44,7 +45,7 @@ def index_packets(info: VideoInfo) -> Index:
     digest = hashlib.sha256()
     keyframes: list[tuple[int, int]] = []
     try:
-        with av.open(f"file:{info.path}", metadata_errors="replace") as container:
+        with av.open(readable_path(info.path), metadata_errors="replace") as container:
             stream = container.streams[info.stream]
             names = set(container.format.name.split(","))
             # A finer time base means stamps that were made up, see `timeline`.

@@ -10,6 +10,7 @@ from typing import Any
 
 from afitrt.errors import InputError, UsageError
 from afitrt.frames import VideoInfo
+from afitrt.video.ffmpeg import readable_path
 from afitrt.video.tracks import list_tracks
 
 
@@ -67,7 +68,7 @@ def _counts(path: Path, numbers: Collection[int]) -> Counter[int]:
     import av
 
     counts: Counter[int] = Counter()
-    with suppress(av.FFmpegError), av.open(f"file:{path}", metadata_errors="replace") as container:
+    with suppress(av.FFmpegError), av.open(readable_path(path), metadata_errors="replace") as container:
         streams = [container.streams[number] for number in numbers]
         counts.update(packet.stream_index for packet in container.demux(streams) if packet.size)
     return counts

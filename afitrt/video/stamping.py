@@ -18,6 +18,7 @@ import numpy as np
 
 from afitrt.errors import RenderError, RetryError
 from afitrt.video.encoders import MATROSKA, MP4
+from afitrt.video.ffmpeg import readable_path
 from afitrt.video.timeline import Ticks
 
 # Codecs that MP4 keeps whole, with decoding times: their colour facts lie in the stream. FFV1 and ProRes would lose
@@ -94,7 +95,7 @@ def stamp(parts: Sequence[Path], stamps: Stamps, out: Path, container: str = MP4
     form = MP4 if orders[0].codec in IN_MP4 else container
     exact = {} if form == MATROSKA else {"movie_timescale": scale, "video_track_timescale": scale}
     try:
-        with av.open(str(out), "w", format=form, container_options=exact) as target:
+        with av.open(readable_path(out), "w", format=form, container_options=exact) as target:
             _copy(parts, orders, stamps, target)
     except av.FFmpegError as error:
         with suppress(FileNotFoundError):
@@ -119,7 +120,7 @@ def _order(part: Path) -> _Order:
     import av
 
     try:
-        with av.open(f"file:{part}") as source:
+        with av.open(readable_path(part)) as source:
             context = source.streams.video[0].codec_context
             codec, extradata = context.codec.canonical_name, bytes(context.extradata or b"")
         pts = [packet.pts for packet in _packets(part)]
@@ -165,5 +166,5 @@ def _copy(parts: Sequence[Path], orders: Sequence[_Order], stamps: Stamps, targe
 def _packets(part: Path) -> Iterator[Any]:
     import av
 
-    with av.open(f"file:{part}") as source:
+    with av.open(readable_path(part)) as source:
         yield from (packet for packet in source.demux(source.streams.video[0]) if packet.size)

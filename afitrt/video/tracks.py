@@ -10,6 +10,7 @@ from typing import Any
 
 from afitrt.errors import InputError, OutputError, UsageError
 from afitrt.video.encoders import MATROSKA, MOV, MP4, PNG, Y4M
+from afitrt.video.ffmpeg import readable_path
 from afitrt.video.numbered import DEFAULT_NAME, numbered
 from afitrt.video.pipes import STDIO
 
@@ -97,7 +98,7 @@ def list_tracks(source: Path) -> list[Track]:
     import av
 
     try:
-        with av.open(f"file:{source}", metadata_errors="replace") as container:
+        with av.open(readable_path(source), metadata_errors="replace") as container:
             return [_track(each) for each in container.streams]
     except av.FFmpegError as error:
         raise InputError(

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from afitrt.errors import OutputError
 from afitrt.video.encoders import MATROSKA, MOV, MP4
-from afitrt.video.ffmpeg import command, ending, readable_path, run
+from afitrt.video.ffmpeg import command, ending, node_path, run
 from afitrt.video.tracks import HELD, Track
 
 # Codecs that need no trial.
@@ -48,6 +48,6 @@ def _refusal(source: Path, track: Track, container: str) -> str:
     import ffmpeg
 
     with TemporaryDirectory(prefix="afitrt-") as folder:
-        read = ffmpeg.input(readable_path(source), t=SECONDS)
-        code, errors = run(command(read[str(track.index)].output(f"{folder}/trial", f=container, c="copy")))
+        out, read = Path(folder) / "trial", ffmpeg.input(node_path(source), t=SECONDS)
+        code, errors = run(command(read[str(track.index)].output(node_path(out), f=container, c="copy")))
     return ending(code, errors) if code else ""

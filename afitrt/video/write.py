@@ -21,7 +21,7 @@ from afitrt.options import EncodeOptions
 from afitrt.video import hdr
 from afitrt.video.colour import from_rgb, pixel_format, tagging
 from afitrt.video.encoders import ENCODERS, Y4M, encoder_arguments, friendly_name
-from afitrt.video.ffmpeg import Child, command, ending, readable_path
+from afitrt.video.ffmpeg import Child, command, ending, node_path, readable_path
 from afitrt.video.finding import SETTING, find_for, installed, present_encoders
 from afitrt.video.pipes import STDIO
 from afitrt.video.planes import output_colour, raw_format
@@ -158,7 +158,7 @@ def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, 
         return source.output("pipe:1", f=Y4M, **options)
     # Short clusters, so that a killed ffmpeg leaves all but the last half second; nothing random in the file.
     return source.output(
-        readable_path(path), f="matroska", fflags="+bitexact", cluster_time_limit=500, flush_packets=1, **options
+        node_path(path), f="matroska", fflags="+bitexact", cluster_time_limit=500, flush_packets=1, **options
     )
 
 
@@ -183,7 +183,7 @@ def count_packets(path: Path) -> int:
     import av
 
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(readable_path(path)) as container:
             return sum(packet.size > 0 for packet in container.demux(video=0))
     except (av.FFmpegError, IndexError):
         return 0
