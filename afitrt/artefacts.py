@@ -24,10 +24,12 @@ from typing import Any
 import psutil
 
 from afitrt.errors import ArtefactError, OutputError, RetryError
+from afitrt.places import check_name, work_name
 
 SCHEMA = 2
 _ASIDE = ".making-"
 _STALE_SECONDS = 24 * 3600
+LONGEST_SUFFIX = 8
 ANOTHER = "name another folder"
 HOME_HINT = "set AFITRT_HOME to a writable folder, or free the disk"
 
@@ -59,12 +61,14 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def written_aside(path: Path, hint: str = ANOTHER) -> Iterator[Path]:
-    """Yields a hidden path of the same suffix beside `path` to write to; it becomes `path` on success and vanishes on
-    failure. Makes the folder.
+    """Yields a hidden path beside `path` to write to, of the same suffix unless that is long; it becomes `path` on
+    success and vanishes on failure. Makes the folder.
 
-    Raises RetryError where the disk is full, and OutputError with this hint when the folder cannot be made or written.
+    Raises RetryError where the disk is full, and OutputError with this hint when the folder cannot be made or written,
+    and for a name that is too long.
     """
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.{os.urandom(4).hex()}{path.suffix}")
+    check_name(path, "name it shorter")
+    aside = path.with_name(work_name(path.suffix if len(path.suffix) <= LONGEST_SUFFIX else ""))
     with writing_in(path.parent, hint):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside.touch()

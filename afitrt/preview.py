@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,6 +17,7 @@ from afitrt.errors import OutputError, UsageError
 from afitrt.events import Done, Tell
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.options import EncodeOptions, Job
+from afitrt.places import check_name, work_name
 from afitrt.task import resolve
 
 LARGEST = (3840, 2160)
@@ -41,6 +41,7 @@ def checked(job: Job) -> Job:
             f"--at {float(job.start):g}", f"a moment before the end at {float(last):.3f} seconds", "--at 0"
         )
     output = job.output or video.default_output(job.source, "preview")
+    check_name(output, "name OUT, shorter: afitrt preview IN OUT.mkv")
     if output.exists() and not job.overwrite:
         raise OutputError(f"{output} exists", "a new file", "--overwrite, or give another name")
     return replace(job, output=output)
@@ -65,7 +66,7 @@ def compose(job: Job, rendered: Mapping[str, Path]) -> Path:
     sheets = _Sheets(infos[0], ["source", *rendered])
     info = replace(infos[0], width=sheets.width, height=sheets.height)
     encode, _ = video.choose_encoding(info, job.encode, video.container_of(job.output), video.present_encoders())
-    aside = job.output.with_name(f".{job.output.name}.{os.getpid()}.video.mkv")
+    aside = job.output.with_name(work_name(".mkv"))
     try:
         with video.Writer(aside, info, info.rate, encode) as writer:
             for pictures in _together(job, infos):

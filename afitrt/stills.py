@@ -14,6 +14,7 @@ from afitrt.artefacts import writing_in, written_aside
 from afitrt.errors import InputError, OutputError, UsageError
 from afitrt.frames import Planar
 from afitrt.options import ModelOptions
+from afitrt.places import check_name
 
 
 def parse_times(text: str) -> list[Fraction]:
@@ -81,6 +82,7 @@ def between(
         raise OutputError(f"-o {output}", "a name that ends in .png or .npy", "-o out-%d.png")
     if len(times) > 1 and "%d" not in output:
         raise UsageError(f"-o {output} for {len(times)} pictures", "a name with %d", "-o out-%d.png")
+    check_name(Path(output), "-o with a shorter name")
     first, second = read(left), read(right)
     height, width, _ = first.shape
     if first.shape != second.shape:

@@ -12,6 +12,7 @@ import numpy as np
 from afitrt.errors import OutputError, UsageError
 from afitrt.frames import VideoInfo
 from afitrt.options import Job, ScheduleOptions
+from afitrt.places import check_name, fitted
 from afitrt.rates import rate_text
 from afitrt.scenes import check_cuts
 from afitrt.schedule import correction_cost, resolve_n_forward
@@ -69,7 +70,7 @@ class Task:
     @property
     def partial(self) -> Path:
         """Where a run that fails keeps what is finished of a video."""
-        return self.output.with_name(f"{self.output.stem}.partial.mkv")
+        return self.output.with_name(fitted(self.output.stem, ".partial.mkv"))
 
     @property
     def normalised(self) -> bool:
@@ -136,7 +137,7 @@ def resolve(job: Job, info: VideoInfo) -> Task:
     warnings += costs(schedule)
     label = f"{rate_text(rate)}fps" if timing.constant or job.schedule.fps else f"x{job.schedule.times}"
     output = _output(job, label)
-    _check_output(job, output)
+    check_output(job, output)
     return Task(job, info, timing, first, last, schedule, rate, output, tuple(warnings))
 
 
@@ -232,7 +233,10 @@ def _output(job: Job, label: str) -> Path:
     return job.output / DEFAULT_NAME if pictures and plain else job.output
 
 
-def _check_output(job: Job, output: Path) -> None:
+def check_output(job: Job, output: Path) -> None:
+    """Raises OutputError where a job's output may not be written: another file is there, or its name is no good."""
+    if output != STDIO:
+        check_name(output, "name OUT, shorter: afitrt interpolate IN OUT.mkv")
     if names := numbered(output):
         _check_folder(job.source, output.parent)
         if (taken := names.numbers()) and not job.overwrite:

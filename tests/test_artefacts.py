@@ -144,7 +144,7 @@ def test_facts_about_an_artefact_lie_in_its_sidecar() -> None:
 def test_a_file_is_written_aside_under_its_suffix(tmp_path: Path) -> None:
     with artefacts.written_aside(tmp_path / "new" / "out.mkv") as hidden:
         hidden.write_text("x")
-        assert hidden.suffix == ".mkv" and hidden.name.startswith(".out.")
+        assert hidden.suffix == ".mkv" and hidden.name.startswith(".afitrt-")
     assert (tmp_path / "new" / "out.mkv").read_text() == "x"
     (tmp_path / "file").touch()
     for hint in ("name another folder", artefacts.HOME_HINT):

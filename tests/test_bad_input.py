@@ -227,7 +227,7 @@ def test_an_ffmpeg_that_is_killed_leaves_a_playable_part(tmp_path: Path, victim:
     refused(Ran(running.returncode, "", err), 8, "SIGKILL", "out.partial.mkv")
     partial = tmp_path / "out.partial.mkv"
     # Finished segments, if there are any, stay for the next run; nothing else does.
-    left = {name for name in listing(tmp_path) if not name.startswith(".out.mkv.")}
+    left = {name for name in listing(tmp_path) if not name.startswith(".afitrt-")}
     assert left == {"in.mkv", partial.name} and not list(tmp_path.rglob(".segment-*"))
     assert len(packets(partial)[0]) == probe(partial).frames > 0
 
@@ -277,7 +277,7 @@ def test_a_closed_terminal_leaves_a_playable_part(tmp_path: Path) -> None:
     os.close(ours)
     assert running.wait(timeout=60) == 75
     partial = tmp_path / "out.partial.mkv"
-    assert {name for name in listing(tmp_path) if not name.startswith(".out.mkv.")} == {"in.mkv", partial.name}
+    assert {name for name in listing(tmp_path) if not name.startswith(".afitrt-")} == {"in.mkv", partial.name}
     assert len(packets(partial)[0]) == probe(partial).frames > 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import signal
 import sys
 from contextlib import suppress
@@ -15,6 +16,7 @@ from afitrt import __version__
 from afitrt.cli import between, compare, doctor, engines, farm, inspect, interpolate, models, preview, segments, weights
 from afitrt.cli.deadline import ending_in_time
 from afitrt.errors import AfitrtError, RetryError, Terminated, stopped
+from afitrt.places import LEGIBLE
 
 EPILOG = (
     "Exit codes: 0 done, 1 defect, 2 options, 3 source, 4 output, 5 missing tool, 6 artefact, 7 memory or disk, "
@@ -71,8 +73,16 @@ def _stopping() -> list[signal.Signals]:
     return [each for each in known if each is not None and signal.getsignal(each) is not signal.SIG_IGN]
 
 
+def _write_all_letters() -> None:
+    """A name that the terminal's encoding has no letters for is shown with escapes instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=LEGIBLE)
+
+
 def main() -> None:
     """Runs the command line and exits with a documented code."""
+    _write_all_letters()
     before = {each: signal.signal(each, _terminated) for each in _stopping()}
     try:
         with ending_in_time():

@@ -10,6 +10,7 @@ import typer
 
 from afitrt.cli.flags import whole
 from afitrt.errors import PartialInputError, UsageError
+from afitrt.places import check_name
 
 if TYPE_CHECKING:
     from afitrt.compare import Comparison
@@ -36,6 +37,8 @@ def compare(
     count = whole("--worst", worst, "a whole number from 1", "--worst 3")
     if count < 1:
         raise UsageError(f"--worst {count}", "a whole number from 1", "--worst 3")
+    if output is not None:
+        check_name(output, "-o with a shorter name")
     comparison = room.compare(left, right)
     frames = comparison.worst(count)
     if output is not None and frames:

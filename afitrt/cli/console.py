@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from afitrt import events
 from afitrt.errors import AfitrtError, OutputError, stopped
+from afitrt.places import readable
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, soft_wrap=True)
@@ -28,7 +29,7 @@ def print_error(error: AfitrtError) -> None:
 def print_json(value: Any) -> None:
     """One JSON value on one line of stdout. Raises OutputError when nobody reads it any more."""
     try:
-        sys.stdout.write(json.dumps(value) + "\n")
+        sys.stdout.write(json.dumps(readable(value)) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes stdout once more at exit and would complain about the same closed pipe.

@@ -13,8 +13,10 @@ import typer
 
 from afitrt.cli.flags import EncodeFlags, FilterFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped, whole
 from afitrt.cli.jobs import JobFlags
+from afitrt.cli.segments import folder_of
 from afitrt.errors import UsageError
 from afitrt.options import Job, SceneOptions, ScheduleOptions
+from afitrt.places import check_name
 
 if TYPE_CHECKING:
     from afitrt.frames import VideoInfo
@@ -50,6 +52,8 @@ def plan(
     if output is not None:
         if source is None:
             raise UsageError("-o without IN", "the video that the job is for", f"afitrt plan IN -o {output}")
+        check_name(output, "-o with a shorter name")
+        check_name(folder_of(output, None), "-o with a shorter name")  # Where `render` puts the segments.
         _write_job(options.job(source, None, (schedule, scenes, model, encode, filters), overwrite=True), output)
         return
     wanted, finding = schedule.options(), scenes.options()
@@ -99,6 +103,8 @@ def scenes(
 
     if report is not None:
         reporting.check(report, overwrite=True)
+    if output is not None:
+        check_name(output, "-o with a shorter name")
     # A job for its options alone: nothing is written, but standard input must have a name for its output.
     chain, number = filters.chain(), filters.number()
     job = Job(source, source=source, scenes=scenes.options(), rate=_given_rate(rate), filters=chain, video=number)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from afitrt.errors import AfitrtError, OutputError
 from afitrt.options import Job
+from afitrt.places import check_name, readable
 
 if TYPE_CHECKING:
     from afitrt.events import Event, Tell
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 def check(path: Path, overwrite: bool) -> None:
     """Raises OutputError where a report may not be written to this name."""
+    check_name(path, "--report with a shorter name")
     if path.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"--report {path}", "a name that ends in .html", f"--report {path.stem or 'report'}.html")
     if path.is_dir() or (path.exists() and not overwrite):
@@ -70,6 +72,6 @@ def _write(job: Job, path: Path, heard: Heard, watcher: Watcher, error: AfitrtEr
     from afitrt.artefacts import writing_in, written_aside
 
     watched = watcher.watched()
-    text = report.page(report.gather(job, heard, watched, error), watched)
+    text = report.page(readable(report.gather(job, heard, watched, error)), watched)
     with writing_in(path.parent), written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8")

@@ -15,7 +15,7 @@ from afitrt.events import Done, Note, Progress, SceneFound, SegmentDone, Started
 from afitrt.options import Job
 from afitrt.pipeline.finding import prepare_or_find
 from afitrt.pipeline.folders import make_folder, remove_folders
-from afitrt.pipeline.placing import put_in_place
+from afitrt.pipeline.placing import joined_file, put_in_place
 from afitrt.pipeline.planning import plan_prepared, recipe_of
 from afitrt.pipeline.pool import Pool
 from afitrt.pipeline.preparing import Prepared
@@ -184,7 +184,7 @@ class _Apart:
             self._tell(SceneFound(task.first + frame, float(plan.film.times[frame])))
 
     def _publish(self, plan: Plan, store: Store) -> None:
-        joined = store.folder / self._task.output.name
+        joined = joined_file(store, self._task.output)
         ranges = [segment.outputs for segment in plan.segments]
         for note in segments.join(store, ranges, self._task, joined, "the same command again"):
             if note not in self._prepared.warnings:

@@ -12,7 +12,7 @@ from afitrt.options import Job
 from afitrt.pipeline.placing import Joined
 from afitrt.pipeline.planning import recipe_of
 from afitrt.pipeline.preparing import Prepared, prepare
-from afitrt.pipeline.segmented import work_folder
+from afitrt.pipeline.segmented import work_folder, work_folders
 from afitrt.segments import Store
 from afitrt.segments.values import from_json
 
@@ -30,7 +30,7 @@ def prepare_or_find(job: Job, tell: Tell) -> Prepared | Done:
 
 
 def _found(job: Job) -> Done | None:
-    if job.output is None or not list(job.output.parent.glob(f".{job.output.name}.*/{Store.NOTE}")):
+    if job.output is None or not any((each / Store.NOTE).exists() for each in work_folders(job.output)):
         return None
     prepared = prepare(replace(job, overwrite=True), lambda _: None)
     task = prepared.task

@@ -8,6 +8,7 @@ from afitrt import video
 from afitrt.errors import OutputError, PartialInputError, UsageError
 from afitrt.events import Tell, Warned
 from afitrt.pipeline.rendering import Placing, placed
+from afitrt.places import check_name
 from afitrt.segments import Plan, Store, check_source, contiguous
 from afitrt.segments import join as join_segments
 from afitrt.task import resolve
@@ -22,6 +23,7 @@ def join(
     from the first on. Raises InputError naming segments that are missing, OutputError where the output exists,
     PartialInputError, once it is in its place, where the source was damaged when the job was planned.
     """
+    check_name(output, "name OUT, shorter")
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists", "a new file", "--overwrite, or give another name")
     job = placed(plan, placing, output)

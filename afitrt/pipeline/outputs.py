@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +11,7 @@ from afitrt.errors import AfitrtError
 from afitrt.events import Event
 from afitrt.pipeline.preparing import Prepared
 from afitrt.pipeline.segmented import SegmentedFile, SegmentWriter, work_folder
+from afitrt.places import work_name
 from afitrt.render import Decoded, Part
 from afitrt.segments import Store, fingerprint, index_source, recipe
 
@@ -74,7 +74,7 @@ class VideoFile(Whole):
 
     def __init__(self, prepared: Prepared) -> None:
         self._task = task = prepared.task
-        self._aside = task.output.with_name(f".{task.output.name}.{os.getpid()}.video.mkv")
+        self._aside = task.output.with_name(work_name(".mkv"))
         self.writer = prepared.writer(self._aside)
 
     def publish(self) -> list[str]:

@@ -22,6 +22,11 @@ class Joined:
     scenes: int
 
 
+def joined_file(store: Store, output: Path) -> Path:
+    """Where a film is joined before it gets its name: in the folder, so that what a kill leaves there goes with it."""
+    return store.folder / f"joined{output.suffix}"
+
+
 def put_in_place(store: Store, joined: Path, output: Path, facts: tuple[int, int, int]) -> None:
     """Gives a joined film its name and removes the folder. facts: frames, outputs and scenes."""
     with writing_in(store.folder):

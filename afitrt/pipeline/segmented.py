@@ -13,9 +13,10 @@ from afitrt import video
 from afitrt.errors import AfitrtError
 from afitrt.events import Event, SegmentDone
 from afitrt.frames import Pixels
-from afitrt.pipeline.placing import put_in_place
+from afitrt.pipeline.placing import joined_file, put_in_place
 from afitrt.pipeline.preparing import Prepared
 from afitrt.pipeline.workers import Worker
+from afitrt.places import short_name
 from afitrt.render import Decoded, Part
 from afitrt.schedule import outputs_before
 from afitrt.segments import (
@@ -33,7 +34,17 @@ from afitrt.segments import (
 
 def work_folder(output: Path, recipe: Recipe) -> Path:
     """The hidden folder of an output's finished segments, beside it."""
-    return output.with_name(f".{output.name}.{recipe.digest[:12]}")
+    return output.with_name(f"{_prefix(output)}{recipe.digest[:12]}")
+
+
+def work_folders(output: Path) -> list[Path]:
+    """Those of an output that are there, whatever recipe their segments are made by."""
+    there = os.listdir(output.parent) if os.path.isdir(output.parent) else []
+    return [output.with_name(name) for name in there if name.startswith(_prefix(output))]
+
+
+def _prefix(output: Path) -> str:
+    return f".afitrt-{short_name(output)}-"
 
 
 class SegmentWriter:
@@ -162,8 +173,7 @@ class SegmentedFile:
         """See Output: joins, and removes the folder."""
         self._cutter.close(self.finished + self.writer.frames)
         hint = f"delete {self._store.folder}, then the same command again"
-        # In the folder first: what a kill leaves there goes with it.
-        joined = self._store.folder / self._task.output.name
+        joined = joined_file(self._store, self._task.output)
         notes = join(self._store, _ranges(self._cutter), self._task, joined, hint)
         put_in_place(self._store, joined, self._task.output, (self._frames, self._cutter.bounds[-1], self._scenes))
         return notes

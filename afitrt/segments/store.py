@@ -144,9 +144,10 @@ class Store:
 
     def sweep(self, ended: Callable[[int], bool] = lambda pid: not psutil.pid_exists(pid)) -> None:
         """Removes what processes of this machine that have ended left unfinished."""
-        for path in self.folder.glob(f".segment-*.{platform.node()}.*.mkv"):
+        for path in self.folder.glob(".segment-*.mkv"):
+            number, _, pid = path.stem.partition(f".{platform.node()}.")
             with suppress(ValueError, OSError):
-                if ended(int(path.name.split(".")[-2])):
+                if number and ended(int(pid)):
                     path.unlink()
 
     def remove(self) -> None:

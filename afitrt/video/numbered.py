@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Numbered:
         """Ascending numbers of the files that exist."""
         middle = slice(len(self.before), -len(self.after) if self.after else None)
         found = []
-        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+        for path in self.folder.iterdir() if os.path.isdir(self.folder) else ():
             digits = path.name[middle]
             if re.fullmatch(r"[0-9]+", digits) and self.path(int(digits)).name == path.name:
                 found.append(int(digits))
@@ -43,7 +44,7 @@ class Numbered:
 def numbered(path: Path) -> Numbered | None:
     """What the name of a picture with one %d or %06d stands for; None for a plain name, and for a file that exists."""
     found = list(_NUMBER.finditer(path.name))
-    if len(found) != 1 or path.suffix.lower() not in STILLS or path.is_file():
+    if len(found) != 1 or path.suffix.lower() not in STILLS or os.path.isfile(path):
         return None
     start, end = found[0].span()
     return Numbered(path.parent, path.name[:start], int(found[0][1] or 0), path.name[end:])

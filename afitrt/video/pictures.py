@@ -62,7 +62,8 @@ def probe_pictures(path: Path, rate: Fraction | None) -> VideoInfo:
 
 
 def _folder_files(folder: Path) -> list[Path]:
-    files = [each for each in folder.iterdir() if each.suffix.lower() in PICTURES and not each.name.startswith(".")]
+    named = (each for each in folder.iterdir() if each.suffix.lower() in PICTURES and not each.name.startswith("."))
+    files = [each for each in named if each.is_file()]
     if not files:
         raise InputError(
             f"{folder} is a folder without pictures", f"files that end in {', '.join(PICTURES)}", "name another folder"
@@ -71,7 +72,7 @@ def _folder_files(folder: Path) -> list[Path]:
 
 
 def _numbered_files(path: Path, found: Numbered) -> list[Path]:
-    numbers = found.numbers()
+    numbers = [number for number in found.numbers() if found.path(number).is_file()]
     if not numbers:
         raise InputError(f"no picture is named like {path}", "files that differ in the number", "check folder and name")
     for left, right in pairwise(numbers):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,17 +61,29 @@ def probe(path: Path, number: int | None = None) -> VideoInfo:
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path} is a folder", A_VIDEO, "name one file")
-    if not path.exists():
-        raise InputError(f"{path} does not exist", A_VIDEO, "check the name, and quote it if it has spaces")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{path} is a folder", A_VIDEO, "name one file")
+        if not stat.S_ISREG(mode):  # Opening a pipe waits for whoever writes into it, and it cannot be read twice.
+            hint = f"afitrt interpolate - OUT < {path} where y4m comes out of it, else write it to a file first"
+            raise InputError(f"{path} is {_kind(mode)}", A_VIDEO, hint)
         with path.open("rb") as file:
             empty = not file.read(1)
+    except (FileNotFoundError, NotADirectoryError):
+        hint = "check the name, and quote it if it has spaces"
+        raise InputError(f"{path} does not exist", A_VIDEO, hint) from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", A_VIDEO, "check its permissions") from error
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}", A_VIDEO, "check its name and permissions"
+        ) from error
     if empty:
         raise InputError(f"{path} is empty (0 bytes)", A_VIDEO, "copy or download it again")
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+    return next((words for matches, words in kinds if matches(mode)), "a device")
 
 
 @contextmanager

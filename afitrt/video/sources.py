@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -26,7 +27,7 @@ def probe_source(path: Path, rate: Fraction | None = None, filters: str = "", nu
     stream to take. Raises InputError, and UsageError where a rate is missing or not wanted, or filters or a number
     cannot be used.
     """
-    alone = path == STDIO or path.is_dir() or numbered(path)
+    alone = path == STDIO or os.path.isdir(path) or numbered(path)
     what = "what comes from standard input" if path == STDIO else f"{path}, which is pictures"
     if number is not None and alone:
         raise UsageError(f"--video {number} for {what}", "a video file", "leave it out")
@@ -34,7 +35,7 @@ def probe_source(path: Path, rate: Fraction | None = None, filters: str = "", nu
         raise UsageError(f"filters for {what}", "a video file", f"ffmpeg -i IN -vf {filters} in front of afitrt")
     if path == STDIO:
         return probe_pipe(rate)
-    if path.is_dir() or numbered(path):
+    if os.path.isdir(path) or numbered(path):
         return probe_pictures(path, rate)
     info = probe(path, number)
     if filters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,7 +88,7 @@ def default_output(source: Path, label: str) -> Path:
 
     Of pictures it is beside their folder, with its name.
     """
-    if numbered(source) or source.is_dir():
+    if numbered(source) or os.path.isdir(source):
         folder = source.parent.absolute() if numbered(source) else source.absolute()
         return folder.parent / f"{folder.name or 'pictures'}.{label}.mkv"
     return source.with_name(f"{source.stem}.{label}.mkv")
