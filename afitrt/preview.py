@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 
 from afitrt import pipeline, video
-from afitrt.errors import OutputError, UsageError
+from afitrt.errors import UsageError
 from afitrt.events import Done, Tell
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.options import EncodeOptions, Job
 from afitrt.places import check_name, work_name
-from afitrt.task import resolve
+from afitrt.task import check_free, resolve
 
 LARGEST = (3840, 2160)
 """Pixels of a sheet; larger ones are made smaller, for no player shows them."""
@@ -42,8 +42,7 @@ def checked(job: Job) -> Job:
         )
     output = job.output or video.default_output(job.source, "preview")
     check_name(output, "name OUT, shorter: afitrt preview IN OUT.mkv")
-    if output.exists() and not job.overwrite:
-        raise OutputError(f"{output} exists", "a new file", "--overwrite, or give another name")
+    check_free(output, job.overwrite)
     return replace(job, output=output)
 
 

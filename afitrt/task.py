@@ -250,7 +250,12 @@ def check_output(job: Job, output: Path) -> None:
     if output.is_dir():
         hint = f"{output / 'out.mkv'}, or {output}/ for pictures"
         raise OutputError(f"{output} is a folder", "a file's name", hint)
-    if output.exists() and not job.overwrite:
+    check_free(output, job.overwrite)
+
+
+def check_free(output: Path, overwrite: bool) -> None:
+    """Raises OutputError for a file that is there and may not be replaced."""
+    if output.exists() and not overwrite:
         raise OutputError(f"{output} exists", "a new file", "--overwrite, or give another name")
 
 

@@ -38,7 +38,9 @@ def preview(
     """Show a few seconds as they are and with several numbers of passes (-n 1,2,3), side by side in one file."""
     from afitrt import preview as room
     from afitrt.cli.console import Reporter, stderr, stdout
+    from afitrt.pipeline import reserved
     from afitrt.rates import parse_rate
+    from afitrt.task import check_free
 
     begins, length = clock_time("--at", at), clock_time("--seconds", seconds)
     assert begins is not None and length is not None
@@ -61,7 +63,9 @@ def preview(
     )
     job = room.checked(job)
     show = partial(Reporter, str(source), quiet=quiet)
-    with tempfile.TemporaryDirectory(prefix="afitrt-preview-") as folder:
+    assert job.output is not None, "a checked job has an output"
+    with reserved(job.output), tempfile.TemporaryDirectory(prefix="afitrt-preview-") as folder:
+        check_free(job.output, overwrite)
         rendered = {}
         for number, options in enumerate(variants):
             n = options.n_forward

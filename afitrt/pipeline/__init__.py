@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from afitrt.pipeline.apart import Crew, Lines, Processes, interpolate_apart
+from afitrt.pipeline.folders import reserved
 from afitrt.pipeline.joining import join
 from afitrt.pipeline.planning import plan
 from afitrt.pipeline.preparing import survey
@@ -20,5 +21,6 @@ __all__ = [
     "join",
     "placed",
     "plan",
+    "reserved",
     "survey",
 ]

@@ -14,7 +14,7 @@ from afitrt.errors import AfitrtError, PartialInputError, UsageError, stopped
 from afitrt.events import Done, Note, Progress, SceneFound, SegmentDone, Started, Tell, Warned
 from afitrt.options import Job
 from afitrt.pipeline.finding import prepare_or_find
-from afitrt.pipeline.folders import make_folder, remove_folders
+from afitrt.pipeline.folders import reserved
 from afitrt.pipeline.placing import joined_file, put_in_place
 from afitrt.pipeline.planning import plan_prepared, recipe_of
 from afitrt.pipeline.pool import Pool
@@ -22,6 +22,7 @@ from afitrt.pipeline.preparing import Prepared
 from afitrt.pipeline.rendering import Placing
 from afitrt.pipeline.segmented import work_folder
 from afitrt.segments import Plan, Recipe, Store
+from afitrt.task import check_output
 
 Lines = Iterator[tuple[int, dict[str, Any]]]
 """What `afitrt render --json` tells, line by line, each with the number of the worker that tells it."""
@@ -83,7 +84,9 @@ def interpolate_apart(job: Job, tell: Tell, crew: Crew) -> Done:
         return prepared
     if video.container_of(prepared.task.output) in (video.PNG, video.Y4M):
         raise UsageError("several workers for pictures or a pipe", "a video file as OUT", "one worker")
-    return _Apart(prepared, tell, crew).done()
+    with reserved(prepared.task.output):
+        check_output(job, prepared.task.output)
+        return _Apart(prepared, tell, crew).done()
 
 
 class _Apart:
@@ -96,7 +99,6 @@ class _Apart:
         """The finished run."""
         task = self._task
         recipe = recipe_of(self._prepared, self._tell)
-        made = make_folder(task.output.parent)
         store = Store(work_folder(task.output, recipe), recipe.digest)
         ranges: list[tuple[int, int]] = []
         try:
@@ -113,7 +115,6 @@ class _Apart:
                 failure.kept = self._keep(ranges, store)
             if not store.all_finished():
                 store.remove()
-                remove_folders(made)
             raise failure from failure.__cause__
         done = self._told(plan)
         self._tell(done)

@@ -9,6 +9,7 @@ from afitrt.artefacts import sha256
 from afitrt.errors import AfitrtError, OutputError
 from afitrt.events import Done, Tell
 from afitrt.options import Job
+from afitrt.pipeline.folders import reserved
 from afitrt.pipeline.placing import Joined
 from afitrt.pipeline.planning import recipe_of
 from afitrt.pipeline.preparing import Prepared, prepare
@@ -33,6 +34,11 @@ def _found(job: Job) -> Done | None:
     if job.output is None or not any((each / Store.NOTE).exists() for each in work_folders(job.output)):
         return None
     prepared = prepare(replace(job, overwrite=True), lambda _: None)
+    with reserved(prepared.task.output):
+        return _ended(prepared)
+
+
+def _ended(prepared: Prepared) -> Done | None:
     task = prepared.task
     made = recipe_of(prepared, lambda _: None)
     store = Store(work_folder(task.output, made), made.digest)

@@ -1,14 +1,37 @@
-"""Folders that a run makes for its output, and takes away again when nothing was put there."""
+"""Where an output goes: its folder, taken away again when nothing was put there, and no second run that writes it."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from afitrt.errors import OutputError
+from afitrt.locks import held
+from afitrt.video import STDIO
 
 
-def make_folder(folder: Path) -> list[Path]:
+@contextmanager
+def reserved(output: Path) -> Iterator[None]:
+    """Inside, the folder of an output is there and no other run writes that output; a pipe needs neither.
+
+    Whether it exists is to be asked again inside: another run may just have ended. Raises RetryError where another run
+    is at work on it, OutputError where the folder cannot be made or written.
+    """
+    if output == STDIO:
+        yield
+        return
+    made = _make_folder(output.parent)
+    try:
+        with held(output):
+            yield
+    finally:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _make_folder(folder: Path) -> list[Path]:
     """Makes a folder and its missing parents; returns those made, innermost first. Raises OutputError."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
@@ -18,10 +41,3 @@ def make_folder(folder: Path) -> list[Path]:
             f"cannot make the folder {folder}: {error.strerror}", "a folder that can be made", "another output path"
         ) from error
     return missing
-
-
-def remove_folders(made: list[Path]) -> None:
-    """Removes those that are empty."""
-    for folder in made:
-        with suppress(OSError):
-            folder.rmdir()

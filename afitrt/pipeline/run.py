@@ -13,12 +13,13 @@ from afitrt.events import Done, Note, Progress, SceneFound, Started, Tell, Warne
 from afitrt.models.protocol import Interpolator
 from afitrt.options import Job
 from afitrt.pipeline.finding import prepare_or_find
-from afitrt.pipeline.folders import make_folder, remove_folders
+from afitrt.pipeline.folders import reserved
 from afitrt.pipeline.outputs import Output, output_of
 from afitrt.pipeline.preparing import Prepared, make
 from afitrt.pipeline.workers import Decoder, Encoder, Watch
 from afitrt.render import Decoded, Renderer
 from afitrt.schedule import End
+from afitrt.task import check_output
 
 
 def interpolate(job: Job, tell: Tell, watch: Watch | None = None) -> Done:
@@ -33,11 +34,13 @@ def interpolate(job: Job, tell: Tell, watch: Watch | None = None) -> Done:
     prepared = prepare_or_find(job, tell)
     if isinstance(prepared, Done):
         return prepared
-    interpolator = make(prepared, tell)
-    try:
-        return Run(prepared, interpolator, tell, watch).finished()
-    finally:
-        interpolator.close()
+    with reserved(prepared.task.output):
+        check_output(job, prepared.task.output)
+        interpolator = make(prepared, tell)
+        try:
+            return Run(prepared, interpolator, tell, watch).finished()
+        finally:
+            interpolator.close()
 
 
 class Run:
@@ -55,12 +58,7 @@ class Run:
         began = time.monotonic()
         yuv = self._prepared.yuv
         decoder = Decoder(self._task, yuv, self._watch)
-        made = make_folder(self._task.output.parent)
-        try:
-            output = output_of(self._prepared, self._note)
-        except BaseException:
-            remove_folders(made)
-            raise
+        output = output_of(self._prepared, self._note)
         try:
             written = video.picture_type(self._prepared.encode)
             estimate.reserve(self._task.schedule, self._task.info, yuv or written, self._task.frames)
@@ -71,10 +69,7 @@ class Run:
             self._waited["decoder"] = round(decoder.waited, 3)
             self._publish(outputs, decoder.count, output)
         except BaseException as failure:
-            kept = output.keep()
-            if not kept:
-                remove_folders(made)
-            raise _with_kept(failure, kept) from failure
+            raise _with_kept(failure, output.keep()) from failure
         finally:
             output.close()
         done = self._done(outputs, time.monotonic() - began)
