@@ -192,8 +192,12 @@ def test_a_track_that_no_container_takes_does_not_cost_what_is_rendered(
     source, out = tmp_path / "in.mkv", tmp_path / "out.mkv"
     source.write_bytes(clips["mkv"])
     command = ("interpolate", source, out, *FAST, "--json")
+
+    def refuse(*_: object) -> object:
+        raise ValueError("sample rate not set")
+
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["afitrt.video.mux"], "run", lambda _: (1, ("[matroska] sample rate not set",)))
+        patch.setattr(sys.modules["afitrt.video.mux"], "packets_of", refuse)
         ran = afitrt(*command)
     assert ran.code == 4 and "sample rate not set" in ran.out and "--drop-tracks" in ran.out
     assert "1 finished segments in" in ran.out

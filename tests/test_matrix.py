@@ -128,6 +128,9 @@ CASES = [
     Case("Colour", "the matrix ICtCp", deep("yuv420p10le", "colorspace=ictcp"), code=3, words=("ictcp",)),
     # Shape.
     Case("Shape", "anamorphic pictures (32:27)", Clip(filters="setsar=32/27")),
+    Case("Shape", "anamorphic pictures with FFV1 (4:3)", deep("yuv420p10le", filters="setsar=4/3"), codec="ffv1"),
+    Case("Shape", "anamorphic pictures with ProRes in MOV (4:3)",
+         Clip("in.mov", pix_fmt="yuv422p10le", encode=PRORES, filters="setsar=4/3"), "out.mov", codec="prores"),
     Case("Shape", "anamorphic pictures in MP4 (4:3)", Clip("in.mp4", filters="setsar=4/3"), "out.mp4"),
     *(Case("Shape", f"turned by {turn} degrees", Clip("in.mp4", turned=turn), "out.mp4") for turn in (90, 180, 270)),
     Case("Shape", "turned by 90 degrees, from MOV into Matroska", Clip("in.mov", turned=90)),

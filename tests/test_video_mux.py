@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from fractions import Fraction
 from importlib import import_module
@@ -12,6 +13,7 @@ import av
 import numpy as np
 import pytest
 from command import afitrt
+from matrix_files import pictures
 from video_helpers import X264, children, ffmpeg, packets, pattern, payload
 
 from afitrt.errors import OutputError, RenderError, UsageError
@@ -32,6 +34,7 @@ from afitrt.video import (
     parse_drop,
     probe,
 )
+from afitrt.video.stamping import StampedVideo
 
 pytestmark = pytest.mark.slow
 
@@ -304,9 +307,12 @@ def test_a_file_whose_times_differ_is_not_published(
     tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = pattern(tmp_path / "in.mkv")
-    room = import_module("afitrt.video.mux")
-    right = room.stamp
-    monkeypatch.setattr(room, "stamp", lambda pieces, stamps, *rest: right(pieces, moved(stamps), *rest))
+    right = StampedVideo.packets
+
+    def wrong(video: StampedVideo, stream: object) -> object:
+        return right(StampedVideo(video.parts, moved(video.stamps)), stream)
+
+    monkeypatch.setattr(StampedVideo, "packets", wrong)
     with pytest.raises(OutputError, match=r"shows picture 7 0\.0020\d+ s from its time"):
         mux([clip], probe(clip), tmp_path / f"out.{suffix}", Stamps.regular(25, Fraction(25)))
     assert not (tmp_path / f"out.{suffix}").exists()
@@ -317,6 +323,45 @@ def moved(stamps: Stamps) -> Stamps:
     pts = stamps.pts.copy()
     pts[7] += round(Fraction(2, 1000) / stamps.time_base)
     return replace(stamps, pts=pts)
+
+
+REGROUPED = {
+    "pgs.m2ts": ("-i", "words.sup", "-c:s", "copy", "-mpegts_m2ts_mode", 1),
+    "dvb.ts": ("-i", "words.sup", "-c:s", "dvbsub"),
+    "mp2.ts": ("-f", "lavfi", "-i", "sine=d=1", "-c:a", "mp2", "-pes_payload_size", 8000),
+    "truehd.m2ts": ("-f", "lavfi", "-i", "sine=d=1", "-c:a", "truehd", "-strict", -2, "-mpegts_m2ts_mode", 1),
+    "ac3.mpg": ("-f", "lavfi", "-i", "sine=d=1", "-c:a", "ac3", "-f", "vob"),
+    "mp2.mpg": ("-f", "lavfi", "-i", "sine=d=1:r=48000", "-c:a", "mp2", "-f", "vob"),
+}
+
+
+@pytest.mark.parametrize("name", REGROUPED)
+def test_packets_that_a_container_groups_in_another_way_are_no_loss(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures(tmp_path / "words.sup")
+    made = [tmp_path / "words.sup" if each == "words.sup" else each for each in REGROUPED[name]]
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", *made, "-c:v", "mpeg2video", "-g", 5, tmp_path / name)
+    out = tmp_path / "out.mkv"
+    assert not [each for each in doubled(tmp_path / name, out) if "could be copied" in each]
+    assert payload(out, 1) == payload(tmp_path / name, 1)
+    room = import_module("afitrt.video.mux")
+    right, lost = room._mux, iter([False, True, *[False] * 999])
+
+    def losing(target: object, packet: object, track: object) -> None:
+        if track is None or not next(lost):
+            right(target, packet, track)
+
+    monkeypatch.setattr(room, "_mux", losing)
+    told = doubled(tmp_path / name, out)
+    assert re.fullmatch(r"track 1 \(\w+ \w+(, und)?\): \d+ of \d+ bytes could be copied", told[-1])
+
+
+def test_sound_in_latm_is_refused_by_name_before_the_work(tmp_path: Path) -> None:
+    picture = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1")
+    ffmpeg(*picture, *X264, "-c:a", "aac", "-mpegts_flags", "latm", tmp_path / "in.ts")
+    ran = afitrt("interpolate", tmp_path / "in.ts", tmp_path / "out.mkv", "--dry-run", "--model", "blend")
+    assert ran.code == 4 and "track 1 (audio aac_latm" in ran.err and "--drop-tracks 1" in " ".join(ran.err.split())
 
 
 def test_a_dry_run_tells_what_becomes_of_the_tracks(full: Path, tmp_path: Path) -> None:

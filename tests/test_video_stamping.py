@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from video_helpers import BUNDLED, pattern, payload
+from video_helpers import BUNDLED, facts, pattern, payload
 
 from afitrt.errors import RenderError
-from afitrt.video.stamping import Stamps, stamp
+from afitrt.video import mux
+from afitrt.video.stamping import Stamps
 
 CODECS = {
     "h264": ("-c:v", "libx264", "-preset", "ultrafast", "-bf", 3, "-x264-params", "open-gop=0:keyint=12:b-adapt=0"),
@@ -26,6 +27,11 @@ CODECS = {
     "ffv1": ("-c:v", "ffv1", "-g", 1),
     "prores": ("-c:v", "prores_ks"),
 }
+
+
+def stamp(parts: list[Path], stamps: Stamps, out: Path) -> None:
+    """A file of nothing but these parts."""
+    mux(parts, facts(pictures=tuple(parts)), out, stamps)
 
 
 def independent(path: Path, *options: str) -> list[tuple[Fraction, Fraction, int]]:
@@ -57,7 +63,7 @@ def test_every_codec_keeps_any_times(codec: str, tmp_path: Path) -> None:
     times = Stamps(pts[:-1], int(pts[-1]), Fraction(1001, 48000)).later(Fraction(0))
     clip = pattern(tmp_path / "in.mkv", *CODECS[codec], seconds=2)
     form = "mov" if codec == "prores" else "mp4"
-    stamp([clip], times, tmp_path / f"out.{form}", form)
+    stamp([clip], times, tmp_path / f"out.{form}")
     found = independent(tmp_path / f"out.{form}")
     assert sorted(row[0] for row in found) == [int(each) * Fraction(1001, 48000) for each in pts[:-1]]
     decoded = [row[1] for row in found]

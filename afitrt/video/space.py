@@ -17,8 +17,8 @@ HARDWARE = 0.25
 LOSSLESS = {"ffv1": 0.26, PNG: 0.4}
 # So much less of --crf doubles the bits.
 CRF_STEP = 6
-# Encoded, then with its times, then with the other tracks: for a moment all three are there.
-COPIES = 3
+# Encoded, then with the other tracks: for a moment both are there.
+COPIES = 2
 
 
 def space_needed(info: VideoInfo, encode: EncodeOptions, pictures: int) -> int:

@@ -1,13 +1,12 @@
 """Gives the packets of encoded video exact time stamps, without decoding, and joins files on the way.
 
 Encoders are fed through pipes that know nothing but a constant rate, and write Matroska, which rounds to milliseconds.
-Here their packets go into a file that keeps the caller's own times.
+Here their packets get the caller's own times.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import lcm
@@ -16,19 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from afitrt.errors import RenderError, RetryError
-from afitrt.video.encoders import MATROSKA, MP4
+from afitrt.errors import RenderError
 from afitrt.video.ffmpeg import readable_path
 from afitrt.video.timeline import Ticks
 
-# Codecs that MP4 keeps whole, with decoding times: their colour facts lie in the stream. FFV1 and ProRes would lose
-# theirs; they are stored in the order in which they are shown, and take the way that their container takes.
-IN_MP4 = frozenset({"h264", "hevc", "av1"})
 # QuickTime and MP4 count ticks a second, and ticks between two pictures, in 32 bits.
 MOST_TICKS = 2**31 - 1
 # ffmpeg's MP4 writer doubles a time scale until it reaches this.
 LEAST_TICKS = 10_000
 MICROSECOND = Fraction(1, 1_000_000)
+# Rates are fractions of 32 bits.
+MOST_RATE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -75,35 +72,47 @@ class Stamps:
         return replace(self, pts=ascending[:-1], end=int(ascending[-1]), time_base=tick)
 
 
-def stamp(parts: Sequence[Path], stamps: Stamps, out: Path, container: str = MP4) -> None:
-    """Copies the video packets of parts, one after another, into `out`, shown exactly at `stamps`.
+class StampedVideo:
+    """The video packets of parts, one after another, shown exactly at `stamps`.
 
     parts: files with one video stream each, all from one encoder with the same settings, each beginning with a key
     frame and asking for no picture of another (closed GOPs). The k-th picture of all, in order of presentation within
     each part, gets stamps.pts[k]; decoding times are made from the same times, `delay` pictures earlier. stamps comes
-    from Stamps.later: its time base is 1/n with n of at least 10,000. container: the format in which the stream will
-    end up; `out` has that, or MP4 where it can, since Matroska rounds to milliseconds.
+    from Stamps.later: its time base is 1/n with n of at least 10,000.
 
-    Raises RenderError where the counts differ, a part cannot be read, or parts are encoded differently; RetryError
-    where the disk is full.
+    Raises RenderError where the counts differ, a part cannot be read, or parts are encoded differently.
     """
-    import av
 
-    orders = [_order(part) for part in parts]
-    _check(parts, orders, len(stamps.pts))
-    scale = str(stamps.time_base.denominator)
-    form = MP4 if orders[0].codec in IN_MP4 else container
-    exact = {} if form == MATROSKA else {"movie_timescale": scale, "video_track_timescale": scale}
-    try:
-        with av.open(readable_path(out), "w", format=form, container_options=exact) as target:
-            _copy(parts, orders, stamps, target)
-    except av.FFmpegError as error:
-        with suppress(FileNotFoundError):
-            out.unlink()
-        found = f"the pictures of {out.name} could not be copied ({error.strerror})"
-        if isinstance(error, OSError) and error.errno == 28:
-            raise RetryError(found, "room on the disk", f"free space in {out.parent}, then run again") from error
-        raise RenderError(found, "a stream that ffmpeg can copy", "please report this with --codec") from error
+    def __init__(self, parts: Sequence[Path], stamps: Stamps) -> None:
+        self.parts, self.stamps = parts, stamps
+        self._orders = [_order(part) for part in parts]
+        _check(parts, self._orders, len(stamps.pts))
+
+    @property
+    def rate(self) -> Fraction:
+        """Pictures per second, on average where it varies."""
+        stamps = self.stamps
+        lasting = (stamps.end - int(stamps.pts[0])) * stamps.time_base
+        return stamps.rate or (len(stamps.pts) / lasting).limit_denominator(MOST_RATE)
+
+    def packets(self, stream: Any) -> Iterator[tuple[float, Any]]:
+        """(decoding time in seconds, packet for this stream of an output), in the order of decoding.
+
+        The k-th picture is decoded when the one `delay` places earlier is shown: never later than it is shown.
+        """
+        stamps, delay = self.stamps, max(order.delay for order in self._orders)
+        shown = np.append(stamps.pts, stamps.end)
+        early = shown[0] - (shown[1] - shown[0]) * np.arange(delay, 0, -1, dtype=np.int64)
+        decoded = np.append(early, stamps.pts)
+        done = 0
+        for part, order in zip(self.parts, self._orders, strict=True):
+            for number, packet in enumerate(_packets(part)):
+                place = done + int(order.rank[number])
+                packet.stream, packet.time_base = stream, stamps.time_base
+                packet.pts, packet.dts = int(shown[place]), int(decoded[done + number])
+                packet.duration = int(shown[place + 1] - shown[place])
+                yield float(packet.dts * stamps.time_base), packet
+            done += len(order.rank)
 
 
 @dataclass(frozen=True)
@@ -141,26 +150,6 @@ def _check(parts: Sequence[Path], orders: Sequence[_Order], wanted: int) -> None
         if (order.codec, order.extradata) != (orders[0].codec, orders[0].extradata):
             found = f"{part.name} and {parts[0].name} are encoded differently"
             raise RenderError(found, "parts from one encoder with the same settings", "encode all of them again")
-
-
-def _copy(parts: Sequence[Path], orders: Sequence[_Order], stamps: Stamps, target: Any) -> None:
-    """The k-th picture is decoded when the one `delay` places earlier is shown: never later than it is shown."""
-    delay = max(order.delay for order in orders)
-    shown = np.append(stamps.pts, stamps.end)
-    early = shown[0] - (shown[1] - shown[0]) * np.arange(delay, 0, -1, dtype=np.int64)
-    decoded = np.append(early, stamps.pts)
-    stream, done = None, 0
-    for part, order in zip(parts, orders, strict=True):
-        for number, packet in enumerate(_packets(part)):
-            if stream is None:
-                stream = target.add_stream_from_template(packet.stream, opaque=True)
-                stream.time_base = stamps.time_base
-            place = done + int(order.rank[number])
-            packet.stream, packet.time_base = stream, stamps.time_base
-            packet.pts, packet.dts = int(shown[place]), int(decoded[done + number])
-            packet.duration = int(shown[place + 1] - shown[place])
-            target.mux(packet)
-        done += len(order.rank)
 
 
 def _packets(part: Path) -> Iterator[Any]:

@@ -57,6 +57,13 @@ class Track:
     tags: frozenset[str] = frozenset()
     convert: str = ""
 
+    @property
+    def flags(self) -> int:
+        """The dispositions as FFmpeg's libraries count them."""
+        import av
+
+        return sum(int(av.stream.Disposition[each]) for each in self.dispositions.split("+") if each != "0")
+
     def __str__(self) -> str:
         """As messages name it: "track 3 (subtitle ass, eng)"."""
         return f"track {self.index} ({self.kind} {self.codec}{', ' + self.language if self.language else ''})"

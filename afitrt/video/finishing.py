@@ -1,0 +1,63 @@
+"""What a Matroska file is to say of its tracks beyond what PyAV can tell its muxer, written into the finished file.
+
+The muxer is given names that are too long, and the space that they leave is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from afitrt.video import matroska
+from afitrt.video.matroska import Element
+
+ENTRY, NUMBER, NAME, VIDEO, CODEC_DELAY = 0xAE, 0xD7, 0x536E, 0xE0, 0x56AA
+DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
+PIXELS, RATIO = 0, 3
+RESERVE = " " * 120
+
+
+@dataclass
+class Remarks:
+    """Elements to put into the entry of one track, in place of those that are there. video: within its VIDEO."""
+
+    name: str = ""
+    track: dict[int, bytes | int | str] = field(default_factory=dict)
+    video: dict[int, bytes | int | str] = field(default_factory=dict)
+
+
+class Finishing:
+    """The remarks on the tracks of one output, by the index of their stream."""
+
+    def __init__(self) -> None:
+        self._remarks: dict[int, Remarks] = {}
+
+    def on(self, stream: Any) -> Remarks:
+        """The remarks on a stream of an output; the first call comes before its header is written."""
+        if stream.index not in self._remarks:
+            self._remarks[stream.index] = Remarks(stream.metadata.get("title", ""))
+            stream.metadata["title"] = self._remarks[stream.index].name + RESERVE
+        return self._remarks[stream.index]
+
+    def write(self, path: Path) -> None:
+        """Puts them into a finished file. Raises ValueError where it has no room for them."""
+        if not self._remarks:
+            return
+        entries = matroska.children(matroska.read(path)[matroska.TRACKS])
+        done = [(ident, self._entry(body) if ident == ENTRY else body) for ident, body in entries]
+        matroska.put(path, matroska.TRACKS, matroska.joined(done))
+
+    def _entry(self, body: bytes) -> bytes:
+        remarks = self._remarks.get(matroska.number(body, NUMBER) - 1)
+        if remarks is None:
+            return body
+        track = {NAME: remarks.name, **remarks.track} if remarks.name else remarks.track
+        kept = [each for each in matroska.children(body) if each[0] != NAME]
+        kept = [(ident, _with(inner, remarks.video) if ident == VIDEO else inner) for ident, inner in kept]
+        return _with(matroska.joined(kept), track)
+
+
+def _with(body: bytes, elements: dict[int, bytes | int | str]) -> bytes:
+    kept: list[Element] = [each for each in matroska.children(body) if each[0] not in elements]
+    return matroska.joined(kept) + b"".join(matroska.element(*each) for each in elements.items())
