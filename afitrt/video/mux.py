@@ -128,8 +128,8 @@ def _streams(parts: Parts, source: Any, template: Any, target: Any) -> Any:
                 ours.disposition = track.flags
             _show(parts, ours)
         else:
-            template = source.streams[track.index]
-            copied = parts.copied[track.index] = Copied(track, template, target, parts.begin, parts.span)
+            theirs = source.streams[track.index]
+            copied = parts.copied[track.index] = Copied(track, theirs, target, parts.begin, parts.span)
             if parts.container == MATROSKA and copied.hides_its_start:
                 copied.remarks = parts.finishing.on(copied.stream).track
     files = [each for each in parts.tracks if each not in parts.streams]
