@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 from importlib import import_module
+from itertools import chain, repeat
 from pathlib import Path
 
 import av
@@ -346,7 +347,7 @@ def test_packets_that_a_container_groups_in_another_way_are_no_loss(
     assert not [each for each in doubled(tmp_path / name, out) if "could be copied" in each]
     assert payload(out, 1) == payload(tmp_path / name, 1)
     room = import_module("afitrt.video.mux")
-    right, lost = room._mux, iter([False, True, *[False] * 999])
+    right, lost = room._mux, chain([False, True], repeat(False))
 
     def losing(target: object, packet: object, track: object) -> None:
         if track is None or not next(lost):
