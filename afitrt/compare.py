@@ -21,8 +21,8 @@ from afitrt.errors import InputError, OutputError, RenderError
 from afitrt.frames import VideoInfo
 from afitrt.video import find, probe
 from afitrt.video.colour import assumed_matrix, assumed_range, pixel_format, to_rgb
+from afitrt.video.damage import LEVEL, Signs
 from afitrt.video.ffmpeg import Child, ending, readable_path
-from afitrt.video.read import DAMAGE
 
 AMPLIFIED = 8
 PANEL = 320
@@ -81,7 +81,7 @@ def compare(left: Path, right: Path) -> Comparison:
     stored = _alike(first, second)
     depth = max(pixel_format(each.pix_fmt).depth for each in (first, second))
     shared = first.pix_fmt if stored else "gbrp16le" if depth > 8 else "gbrp"
-    mse, ssim, errors = _measured(first, second, shared, stored)
+    mse, ssim, damage = _measured(first, second, shared, stored)
     peak = 2 ** pixel_format(shared).depth - 1
     return Comparison(
         first=first,
@@ -90,9 +90,8 @@ def compare(left: Path, right: Path) -> Comparison:
         psnr=_decibels(mse, peak),
         ssim=ssim,
         mean_psnr=float(_decibels(mse.mean(keepdims=True), peak)[0]),
-        notes=tuple(_notes(first, second, len(mse), stored, errors)),
-        whole=len(mse) == min(first.frames, second.frames)
-        and not (first.damage or second.damage or any(map(DAMAGE.search, errors))),
+        notes=tuple(_notes(first, second, len(mse), stored, damage)),
+        whole=len(mse) == min(first.frames, second.frames) and not (first.damage or second.damage or damage),
     )
 
 
@@ -112,8 +111,8 @@ def _decibels(mse: Values, peak: int) -> Values:
     return decibels
 
 
-def _measured(first: VideoInfo, second: VideoInfo, shared: str, stored: bool) -> tuple[Values, Values, tuple[str, ...]]:
-    """Mean squared error and SSIM of every frame that both have, and ffmpeg's last words."""
+def _measured(first: VideoInfo, second: VideoInfo, shared: str, stored: bool) -> tuple[Values, Values, str]:
+    """Mean squared error and SSIM of every frame that both have, and what ffmpeg says of damage, "" for none."""
     chains = [_aligned(each, [] if stored else _wide_rgb(each, shared)) for each in (first, second)]
     graph = (
         f"[0:{first.stream}]{chains[0]}[a];[1:{second.stream}]{chains[1]},split[b][c];"
@@ -121,7 +120,8 @@ def _measured(first: VideoInfo, second: VideoInfo, shared: str, stored: bool) ->
     )
     command = [*_inputs(first, second), "-filter_complex", graph, "-map", "[out]", "-fps_mode", "passthrough"]
     found: dict[str, list[float]] = {"mse": [], "ssim": []}
-    with Child([*command, "-f", "null", "-"], stdout=True) as child:
+    signs = Signs(first.codec, second.codec)
+    with Child([*command, "-f", "null", "-"], stdout=True, hear=signs) as child:
         for line in child.stdout:
             if key := _KEY.match(line.decode("ascii", "replace")):
                 found[key[1] or key[2]].append(float(key[3]))
@@ -132,12 +132,13 @@ def _measured(first: VideoInfo, second: VideoInfo, shared: str, stored: bool) ->
             "two videos that decode",
             "run the command again; if it repeats, look at both with a player",
         )
-    return np.array(found["mse"]), np.array(found["ssim"]), errors
+    damage = "; ".join((*errors, *signs.summary)[-2:]) if signs.damaged else ""
+    return np.array(found["mse"]), np.array(found["ssim"]), damage
 
 
 def _inputs(first: VideoInfo, second: VideoInfo) -> list[str]:
     each = [("-noautorotate", "-i", readable_path(info.path)) for info in (first, second)]
-    return [find().path, "-hide_banner", "-nostdin", "-nostats", "-v", "error", *each[0], *each[1]]
+    return [find().path, "-hide_banner", "-nostdin", "-nostats", *LEVEL, *each[0], *each[1]]
 
 
 def _aligned(info: VideoInfo, filters: list[str]) -> str:
@@ -154,13 +155,12 @@ def _wide_rgb(info: VideoInfo, shared: str) -> list[str]:
     return [*to_rgb(info), f"format={shared}"]
 
 
-def _notes(first: VideoInfo, second: VideoInfo, frames: int, stored: bool, errors: tuple[str, ...]) -> list[str]:
+def _notes(first: VideoInfo, second: VideoInfo, frames: int, stored: bool, damage: str) -> list[str]:
     notes = [f"{info.path} is damaged: {info.damage}" for info in (first, second) if info.damage]
-    told = "; ".join(errors[-2:])
     if frames < (promised := min(first.frames, second.frames)):
-        notes.append(f"{frames} of {promised} frames could be compared" + (f" ({told})" if told else ""))
-    elif any(map(DAMAGE.search, errors)):
-        notes.append(f"one of the two does not decode without errors ({told})")
+        notes.append(f"{frames} of {promised} frames could be compared" + (f" ({damage})" if damage else ""))
+    elif damage:
+        notes.append(f"one of the two does not decode without errors ({damage})")
     if first.frames != second.frames:
         notes.append(
             f"{first.path} has {first.frames} frames and {second.path} {second.frames}: compared are the first {frames}"
@@ -198,7 +198,8 @@ def _rows(comparison: Comparison, frames: list[int]) -> dict[int, npt.NDArray[np
     )
     command = [*_inputs(first, second), "-filter_complex", graph, "-map", "[out]", "-frames:v", str(len(frames))]
     shape = (first.height, 3 * first.width, 3)
-    with Child([*command, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"], stdout=True) as child:
+    drawing = [*command, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"]
+    with Child(drawing, stdout=True, hear=Signs()) as child:
         data = child.stdout.readall()  # type: ignore[attr-defined]
         code, errors = child.wait(), child.errors
     if len(data) != len(frames) * math.prod(shape):

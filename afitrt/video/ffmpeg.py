@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -32,15 +32,17 @@ def describe(path: Path) -> str:
     return told.stderr.decode(errors="replace")
 
 
-def command(output: Any, *options: str, tool: Ffmpeg | None = None) -> list[str]:
+def command(
+    output: Any, *options: str, tool: Ffmpeg | None = None, level: Sequence[str] = ("-v", "error")
+) -> list[str]:
     """Command line of an ffmpeg-python output node, quiet but for errors; existing files are overwritten.
 
-    options: those of the whole run, such as a device. tool: another ffmpeg than `find()`. Filters get one thread:
-    zscale cuts a picture into a band for each and resamples chroma wrongly where they meet (measured: up to 25 codes
-    of ten bits).
+    options: those of the whole run, such as a device. tool: another ffmpeg than `find()`. level: options that say how
+    much it tells. Filters get one thread: zscale cuts a picture into a band for each and resamples chroma wrongly where
+    they meet (measured: up to 25 codes of ten bits).
     """
     program, *rest = (os.fsdecode(each) for each in output.compile(cmd=(tool or find()).path))
-    quiet = ["-hide_banner", "-nostdin", "-nostats", "-v", "error", "-y", *KEEP_GAPS]
+    quiet = ["-hide_banner", "-nostdin", "-nostats", *level, "-y", *KEEP_GAPS]
     return [program, *quiet, "-filter_threads", "1", *options, *rest]
 
 
@@ -48,10 +50,18 @@ class Child:
     """A running ffmpeg. Its stderr is drained by a thread; leaving the `with` block kills it if it still runs.
 
     It gets a session of its own, so that Ctrl-C reaches afitrt only, which then decides how to end it. stdout: True
-    for a pipe, None for our own.
+    for a pipe, None for our own. hear is given each line, in that thread, and returns what is kept of it.
     """
 
-    def __init__(self, command: list[str], *, stdin: bool = False, stdout: bool | None = False) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        stdin: bool = False,
+        stdout: bool | None = False,
+        hear: Callable[[str], str] = str,
+    ) -> None:
+        self._hear = hear
         quiet: Mapping[str, str] = {**os.environ, "SVT_LOG": "1", "AV_LOG_FORCE_NOCOLOR": "1"}
         try:
             self._process = subprocess.Popen(
@@ -74,7 +84,7 @@ class Child:
     def _read_lines(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
-            if text := ADDRESS.sub("", line.decode(errors="replace")).strip():
+            if text := self._hear(ADDRESS.sub("", line.decode(errors="replace")).strip()):
                 self._lines.append(text)
 
     @property

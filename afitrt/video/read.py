@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -15,15 +14,13 @@ from afitrt.buffers import pictures
 from afitrt.errors import InputError, RenderError
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.video.colour import to_rgb
+from afitrt.video.damage import LEVEL, Signs
 from afitrt.video.ffmpeg import Child, command, ending, node_path
 from afitrt.video.pipes import Pump
 from afitrt.video.planes import raw_format, to_yuv
 from afitrt.video.seek import Entry
 from afitrt.video.timeline import normalise
 from afitrt.yuv import Yuv420
-
-# Of what ffmpeg calls errors, those that mean lost or wrong pictures.
-DAMAGE = re.compile(r"error while decoding|decoding error|error submitting|invalid data|prematurely|partial file", re.I)
 
 
 class Reader:
@@ -51,7 +48,8 @@ class Reader:
     ) -> None:
         self.info = info
         self._pump = Pump(info) if info.piped else None
-        self._command = command(_output(info, span, rate, seek, yuv))
+        self._command = command(_output(info, span, rate, seek, yuv), level=LEVEL)
+        self._signs = Signs(info.codec)
         self._shape = yuv.shape if yuv else (info.height, info.width, 3)
         self._dtype = yuv.layout.dtype if yuv else np.uint8 if info.depth <= 8 else np.uint16
         self._first, end = span or (0, None)
@@ -66,7 +64,8 @@ class Reader:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._child = self._stack.enter_context(Child(self._command, stdin=self._pump is not None, stdout=True))
+        child = Child(self._command, stdin=self._pump is not None, stdout=True, hear=self._signs)
+        self._child = self._stack.enter_context(child)
         if self._pump is not None:
             self._pump.start(self._child.stdin)
         return self
@@ -83,8 +82,8 @@ class Reader:
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """Last lines of ffmpeg's error log; a harmless complaint may be among them."""
-        told = self._child.errors if self._child else ()
+        """Last lines of ffmpeg's error log, some perhaps harmless, and how many pictures are damaged."""
+        told = (*(self._child.errors if self._child else ()), *self._signs.summary)
         return (*told, self._pump.damage) if self._pump and self._pump.damage else told
 
     @property
@@ -92,7 +91,7 @@ class Reader:
         """All promised frames came out of a file that showed no sign of damage; known after the last frame."""
         counted = self.expected is None or abs(self.frames - self.expected) <= self._tolerance
         damage = self._pump.damage if self._pump else self.info.damage
-        return counted and self.exit_code == 0 and not damage and not any(map(DAMAGE.search, self.errors))
+        return counted and self.exit_code == 0 and not damage and not self._signs.damaged
 
     def __iter__(self) -> Iterator[Pixels]:
         if self._child is None:
