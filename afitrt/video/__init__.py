@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from afitrt.video.arguments import parse_arguments
 from afitrt.video.choosing import choose_encoding
+from afitrt.video.demux import check_edits
 from afitrt.video.encoders import ENCODERS, PNG, Y4M, encoder_name, friendly_name
 from afitrt.video.ffmpeg import readable_path
 from afitrt.video.finding import BUNDLED, ON_PATH, SETTING, Ffmpeg, find, find_for, installed, present_encoders
@@ -55,6 +56,7 @@ __all__ = [
     "Track",
     "Writer",
     "carried_yuv",
+    "check_edits",
     "choose_encoding",
     "choose_tracks",
     "container_of",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -10,36 +11,65 @@ from pathlib import Path
 from typing import Any
 
 from afitrt.errors import InputError
+from afitrt.frames import VideoInfo
 from afitrt.video.ffmpeg import readable_path
 from afitrt.video.timeline import Packet
+from afitrt.video.tracks import Track
 
 DAMAGE = re.compile(r"ended prematurely|partial file|truncat|invalid data", re.IGNORECASE)
 JUMP_SECONDS = 1
 NO_TIMES = 0x80  # ffmpeg's AVFMT_NOTIMESTAMPS: raw streams.
+# ffmpeg's AVFMT_TS_DISCONT: MPEG-TS and MPEG-PS, which store decoding times and are joined by laying bytes together. In
+# other formats ffmpeg makes them up, and they may be off by some frames.
+JOINABLE = 0x200
+
+
+@dataclass
+class Edits:
+    """Follows the packets of a track. several: an edit list passes over some between others that it shows."""
+
+    several: bool = False
+    shown: bool = False
+    passed: bool = False
+
+    def follow(self, packet: Any) -> None:
+        """Takes the next packet of the track."""
+        self.several = self.several or (self.passed and not packet.is_discard)
+        self.passed = self.shown and packet.is_discard
+        self.shown = self.shown or not packet.is_discard
 
 
 @dataclass
 class Demuxed:
     """Packets to be shown; count: all of them, discarded ones too; damage: first sign of it, or nothing.
 
-    jump: decoding times before and after the first jump back, in seconds, or nothing. latest: the last one met.
+    joinable: files may be laid together in it, so that a step back of a frame is one too many. jump: decoding times
+    before and after the first jump back, in seconds, or nothing. latest: the last one met. edits: see Edits.
     """
 
     indexed: bool
     untimed: bool
+    joinable: bool = False
     jump: tuple[Fraction, Fraction] | None = None
     packets: list[Packet] = field(default_factory=list)
     count: int = 0
     damage: str = ""
     latest: Fraction | None = None
+    edits: Edits = field(default_factory=Edits)
 
     def follow(self, packet: Any) -> None:
-        """Counts a packet, and compares its decoding time with that of the one before."""
+        """Counts a packet, and compares its decoding time with that of the one before.
+
+        What an edit list passes over is decoded for the sake of others and goes back each time.
+        """
         self.count += 1
-        if packet.dts is None:
+        self.edits.follow(packet)
+        if packet.dts is None or packet.is_discard:
             return
-        now = packet.dts * packet.time_base
-        if self.latest is not None and self.latest - now > JUMP_SECONDS and not self.jump:
+        now, limit = packet.dts * packet.time_base, Fraction(JUMP_SECONDS)
+        if self.joinable and packet.duration:
+            limit = packet.duration * packet.time_base
+        if self.latest is not None and self.latest - now >= limit and not self.jump:
             self.jump = self.latest, now
         self.latest = now
 
@@ -49,7 +79,8 @@ def demux(container: Any, stream: Any) -> Demuxed:
     import av
 
     untimed = bool(container.format.flags & NO_TIMES)
-    found = Demuxed(bool({"mov", "mp4"} & set(container.format.name.split(","))), untimed)
+    indexed = bool({"mov", "mp4"} & set(container.format.name.split(",")))
+    found = Demuxed(indexed, untimed, bool(container.format.flags & JOINABLE))
     vp8 = stream.codec_context.name == "vp8"
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
@@ -91,7 +122,32 @@ def check_jump(path: Path, demuxed: Demuxed) -> None:
         raise InputError(
             f"{path}: its time stamps jump back from {before:.3f} to {after:.3f} s, as in recordings that were joined",
             "times that rise from the first packet to the last",
-            f"ffmpeg -i {path.name} -map 0 -c copy joined.mkv puts them in one line",
+            f"ffmpeg -fflags +genpts -i {path.name} -map 0 -c copy joined.mkv puts them in one line",
+        )
+
+
+def check_edits(info: VideoInfo, tracks: Collection[Track]) -> None:
+    """Raises InputError naming those of the tracks whose several edits would be lost where packets are copied.
+
+    Only decoding passes over what an edit list leaves out. tracks: to be copied, beside the video.
+    """
+    import av
+
+    others = {each.index: each for each in tracks if each.kind in ("video", "audio") and each.index != info.stream}
+    if not info.edited or not others:
+        return
+    found = {index: Edits() for index in others}
+    with suppress(av.FFmpegError), av.open(readable_path(info.path), metadata_errors="replace") as container:
+        for packet in container.demux([container.streams[index] for index in others]):
+            if packet.size:
+                found[packet.stream_index].follow(packet)
+    lost = [others[index] for index, edits in found.items() if edits.several]
+    if lost:
+        named, numbers = ", ".join(map(str, lost)), ",".join(str(each.index) for each in lost)
+        raise InputError(
+            f"{info.path}: several edits in {named}, as in its video: a copy would play what they leave out",
+            "tracks in one piece",
+            f"ffmpeg -i {info.path.name} -map 0 -c:v ffv1 -c:a flac flat.mkv, or --drop-tracks {numbers}",
         )
 
 

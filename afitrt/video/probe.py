@@ -57,6 +57,7 @@ def probe(path: Path, number: int | None = None) -> VideoInfo:
         dynamic=first.dynamic or declared_dynamic(path, first.codec, first.depth),
         untimed=demuxed.untimed,
         rivals=others,
+        edited=demuxed.edits.several,
     )
 
 

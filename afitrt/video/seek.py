@@ -52,11 +52,14 @@ def index_packets(info: VideoInfo) -> Index:
             exact = (
                 bool(names & SEEKABLE) and stream.time_base == info.time_base and not info.damage and not info.filters
             )
+            latest = -(1 << 63)
             for packet in container.demux(stream):
                 if not packet.size:
                     continue
                 digest.update(packet)
-                exact = exact and packet.pts is not None
+                # Several edits of MOV go back, and then its index cannot be searched.
+                exact = exact and packet.pts is not None and (packet.dts is None or packet.dts >= latest)
+                latest = latest if packet.dts is None else packet.dts
                 if exact and packet.is_keyframe and not packet.is_discard:
                     keyframes.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
     except av.FFmpegError as error:
