@@ -69,18 +69,18 @@ class ContentLight:
 class VideoInfo:
     """What probing told of a video stream.
 
-    rate: frames per second (average where it varies). pts: presentation times in ascending order, in units of
-    time_base seconds, one for each packet that is not to be discarded. end: last pts plus its duration, same
-    units. depth: bits of one component. constant: every spacing of pts agrees with the rate to within a tick.
-    stream: its index in the file. rivals: those of other streams of several pictures, of which this one was chosen.
-    edited: an edit list shows it in several pieces. rotation: how players turn the picture, in degrees
-    counter-clockwise, after mirroring it left to right if `mirrored`. damage: the first sign of a damaged or cut file met
-    while demuxing. mastering, content_light: HDR10's facts of the whole video. dynamic: names of metadata of single pictures.
-    pictures: the files of a sequence of pictures, in order; a video has none. piped: it is a y4m stream on standard
-    input, its header already taken; how long that is nobody knows, so its pts are empty. untimed: the file holds no
-    time stamps at all, so pts are counted at the rate that its codec names, or at a guess. interlaced: marked so.
-    scan: what a sample shows: "progressive", "interlaced" or "telecined". filters: ffmpeg's, through which the source
-    is read; the facts are those of what they give.
+    rate: frames per second (average where it varies). pts: presentation times in ascending order, in units of time_base
+    seconds, one for each packet that is not to be discarded. end: last pts plus its duration, same units. depth: bits
+    of one component. constant: every spacing of pts agrees with the rate to within a tick. stream: its index in the
+    file. rivals: those of other streams of several pictures, of which this one was chosen. edited: an edit list shows
+    it in several pieces. rotation: how players turn the picture, in degrees counter-clockwise, after mirroring it left
+    to right if `mirrored`. damage: the first sign of a damaged or cut file met while demuxing. mastering,
+    content_light: HDR10's facts of the whole video. dynamic: names of metadata of single pictures. pictures: the files
+    of a sequence of pictures, in order; a video has none. piped: it is a y4m stream on standard input, its header
+    already taken; how long that is nobody knows, so its pts are empty. untimed: the file holds no time stamps at all,
+    so pts are counted at the rate that its codec names, or at a guess. interlaced: marked so. scan: what a sample
+    shows: "progressive", "interlaced" or "telecined". filters: ffmpeg's, through which the source is read; the facts
+    are those of what they give.
     """
 
     path: Path
