@@ -53,7 +53,7 @@ def flipped(source: Path) -> Path:
     for packet in packets[1:6]:
         # MPEG-TS cuts a packet into pieces of at most 184 bytes.
         piece = packet[60:120] if source.suffix == ".ts" else packet
-        if (begin := data.find(piece)) < 0 or len(piece) < 30:
+        if (begin := data.find(piece)) < 0 or len(piece) < 10:
             continue
         for offset in draw.integers(len(piece) * 2 // 5, len(piece), max(3, len(piece) // 40)):
             data[begin + offset] ^= 0x55
