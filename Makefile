@@ -42,6 +42,8 @@ check: $(VENV)/dev.stamp  ## lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 
 graphs: $(VENV)/export.stamp  ## remake afitrt/graphs from export/ (torch)
 	$(BIN)/python -m afitrt_export

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,15 @@ def check_name(path: Path, hint: str) -> None:
 
 def _length(name: str) -> int:
     """As file systems count: bytes, or 16 bit units on Windows."""
-    return len(name.encode("utf-16-le", "surrogatepass")) // 2 if os.name == "nt" else len(os.fsencode(name))
+    return len(name.encode("utf-16-le", "surrogatepass")) // 2 if sys.platform == "win32" else len(os.fsencode(name))
 
 
 def _limit(folder: Path) -> int:
     """The longest name in a folder that may not exist yet."""
     there = next((each for each in (folder, *folder.absolute().parents) if os.path.exists(each)), Path())
     try:
-        return os.pathconf(there, "PC_NAME_MAX")
-    except (AttributeError, OSError, ValueError):  # Not on Windows.
-        return NAME_LIMIT
+        if sys.platform != "win32":
+            return os.pathconf(there, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):
+        pass
+    return NAME_LIMIT

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from unittest import mock
 
@@ -41,12 +43,17 @@ def command_line(*arguments: object) -> list[str]:
 
 
 def process(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    """Starts the command line as a process of its own, with both texts piped."""
-    return subprocess.Popen(
-        command_line(*arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONWARNINGS": ""},
-        **options,  # type: ignore[call-overload]
-    )
+    """Starts the command line as a process of its own, with both texts piped; it heeds Ctrl-C."""
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": {**os.environ, "PYTHONWARNINGS": ""}}
+    with heeding_ctrl_c():
+        return subprocess.Popen(command_line(*arguments), text=True, **{**piped, **options})  # type: ignore[call-overload]
+
+
+@contextlib.contextmanager
+def heeding_ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a shell, for us and for children started inside: `make test &` ignores it, which they inherit."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

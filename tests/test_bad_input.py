@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-from command import Ran, afitrt, command_line, process
+from command import Ran, afitrt, command_line, heeding_ctrl_c, process
 from video_helpers import drawn, ffmpeg, noise, packets, pattern
 
 from afitrt import artefacts, build, estimate
@@ -365,7 +365,9 @@ def test_ctrl_c_gives_the_terminal_back(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     shown = command_line("interpolate", source, tmp_path / "out.mkv", *FAST)
     environment = {**os.environ, "TERM": "xterm"}
-    running = subprocess.Popen(shown, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    with heeding_ctrl_c():
+        running = subprocess.Popen(shown, **streams, env=environment)
     before = termios.tcgetattr(ours)
     os.close(theirs)
     said = b""

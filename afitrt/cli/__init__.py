@@ -14,9 +14,10 @@ import typer
 
 from afitrt import __version__
 from afitrt.cli import between, compare, doctor, engines, farm, inspect, interpolate, models, preview, segments, weights
-from afitrt.cli.deadline import ending_in_time
+from afitrt.cli.deadline import ending_in_time, hearing_all
 from afitrt.errors import AfitrtError, RetryError, Terminated, stopped
 from afitrt.places import LEGIBLE
+from afitrt.system import stop_signals
 
 EPILOG = (
     "Exit codes: 0 done, 1 defect, 2 options, 3 source, 4 output, 5 missing tool, 6 artefact, 7 memory or disk, "
@@ -68,9 +69,8 @@ def _terminated(number: int, _frame: FrameType | None) -> None:
 
 
 def _stopping() -> list[signal.Signals]:
-    """Signals that ask to end: those that this system has and nobody (nohup) has had ignored."""
-    known = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
-    return [each for each in known if each is not None and signal.getsignal(each) is not signal.SIG_IGN]
+    """Signals that ask to end, without those that somebody (nohup) has had ignored."""
+    return [each for each in stop_signals() if signal.getsignal(each) is not signal.SIG_IGN]
 
 
 def _write_all_letters() -> None:
@@ -85,7 +85,7 @@ def main() -> None:
     _write_all_letters()
     before = {each: signal.signal(each, _terminated) for each in _stopping()}
     try:
-        with ending_in_time():
+        with ending_in_time(), hearing_all():
             app()
     except (AfitrtError, Terminated) as failure:
         from afitrt.cli.console import print_error

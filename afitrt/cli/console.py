@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from afitrt import events
 from afitrt.errors import AfitrtError, OutputError, stopped
 from afitrt.places import readable
+from afitrt.system import nobody_reads
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, soft_wrap=True)
@@ -31,7 +32,9 @@ def print_json(value: Any) -> None:
     try:
         sys.stdout.write(json.dumps(readable(value)) + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not nobody_reads(error):
+            raise
         # Python flushes stdout once more at exit and would complain about the same closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError("stdout was closed", "a reader that stays to the end", "the same command again") from None

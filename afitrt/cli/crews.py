@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import typer
 from afitrt.cli.flags import whole
 from afitrt.cli.jobs import numbers
 from afitrt.errors import UsageError
+from afitrt.system import cores
 
 if TYPE_CHECKING:
     from afitrt.options import Job
@@ -61,7 +61,7 @@ class CrewFlags:
             from afitrt.pipeline import Processes
 
             devices = self._devices(job)
-            yield Processes(devices, job.model.threads or max(1, len(os.sched_getaffinity(0)) // len(devices)))
+            yield Processes(devices, job.model.threads or max(1, cores() // len(devices)))
             return
         from afitrt.cli.streams import stdout_of_this_thread
         from afitrt.farm import PathMap

@@ -1,17 +1,21 @@
-"""SIGTERM ends the process in time, even while the main thread is inside a library that heeds no signal."""
+"""Signals end the process: SIGTERM in time, even while the main thread is inside a library that heeds none."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from afitrt.errors import RetryError
+from afitrt.errors import RetryError, Terminated
+from afitrt.system import signal_main_thread
 
 SECONDS = 8
 """Whoever sends SIGTERM to a machine that is taken away waits for ten."""
+AGAIN_SECONDS = 0.05
 
 
 @contextmanager
@@ -20,9 +24,10 @@ def ending_in_time(seconds: float = SECONDS) -> Iterator[None]:
 
     Finished segments are safe by then; the picture at hand is abandoned. For the main thread.
     """
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    # A pair of sockets and no pipe: Windows knows nothing else that does not block.
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
     left = threading.Event()
     threading.Thread(target=_watch, args=(reading, left, seconds), name="afitrt-deadline", daemon=True).start()
     try:
@@ -30,12 +35,40 @@ def ending_in_time(seconds: float = SECONDS) -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(before)
         left.set()
-        os.close(writing)
+        writing.close()
 
 
-def _watch(reading: int, left: threading.Event, seconds: float) -> None:
-    with open(reading, "rb", buffering=0) as signals:
-        while got := signals.read(64):
+@contextmanager
+def hearing_all() -> Iterator[None]:
+    """Inside, a signal that arrives while a destructor or the callback of a weak reference runs comes once more.
+
+    Python drops what its handler raises there, and the run would go on. For the main thread.
+    """
+    before, left = sys.unraisablehook, threading.Event()
+
+    def again(number: int) -> None:
+        if not left.wait(AGAIN_SECONDS):
+            signal_main_thread(number)
+
+    def dropped(told: sys.UnraisableHookArgs) -> None:
+        if not isinstance(told.exc_value, KeyboardInterrupt | Terminated):
+            before(told)
+            return
+        interrupted = isinstance(told.exc_value, KeyboardInterrupt)
+        number = signal.SIGINT if interrupted else signal.Signals[str(told.exc_value)]
+        threading.Thread(target=again, args=(number,), name="afitrt-signal", daemon=True).start()
+
+    sys.unraisablehook = dropped
+    try:
+        yield
+    finally:
+        left.set()
+        sys.unraisablehook = before
+
+
+def _watch(reading: socket.socket, left: threading.Event, seconds: float) -> None:
+    with reading:
+        while got := reading.recv(64):
             if signal.SIGTERM in got:
                 if not left.wait(seconds):
                     _end()

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from afitrt.errors import RetryError, error_of
 from afitrt.pipeline.rendering import Placing
+from afitrt.system import out_of_reach
 
 CHANCES = 2
 """So many failures set a device aside."""
@@ -138,10 +139,10 @@ class Pool:
         if number is None:
             return None
         log = self._placings[place].folder / f"worker-{place}.log"
-        with log.open("a") as words, self._started(place, words) as child:
+        with log.open("a", encoding="utf-8") as words, self._started(place, words) as child:
             assert child.stdin is not None and child.stdout is not None
             error: dict[str, Any] = {}
-            with suppress(BrokenPipeError):
+            with suppress(OSError):  # It has ended.
                 child.stdin.write(f"{number}\n")
                 child.stdin.flush()
                 for line in child.stdout:
@@ -156,7 +157,7 @@ class Pool:
                             break
                         child.stdin.write(f"{number}\n")
                         child.stdin.flush()
-            with suppress(BrokenPipeError):
+            with suppress(OSError):  # It has ended.
                 child.stdin.close()
             code = child.wait()
         del self._children[place]
@@ -178,14 +179,14 @@ class Pool:
             command += ["--source", str(placing.source)]
         if placing.allow_mixed:
             command.append("--allow-mixed")
-        # A session of its own: Ctrl-C reaches only us, and we decide how workers end.
+        # Ctrl-C reaches only us, and we decide how workers end.
         child = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=words,
-            text=True,
-            start_new_session=True,
+            encoding="utf-8",
+            **out_of_reach(),
         )
         self._children[place] = child
         return child

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import threading
 from collections import deque
@@ -15,9 +14,9 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from afitrt.errors import MissingToolError
+from afitrt.system import ended_by, enlarge, out_of_reach
 from afitrt.video.finding import INSTALL, Ffmpeg, find
 
-PIPE_BYTES = 1 << 20
 LAST_LINES = 40
 AFTERMATH = re.compile(r"Terminating thread|Task finished|Nothing was written|Conversion failed|Error sending frames")
 # ffmpeg closes gaps of more than ten seconds in MPEG-TS, and would move some tracks only.
@@ -49,8 +48,8 @@ def command(
 class Child:
     """A running ffmpeg. Its stderr is drained by a thread; leaving the `with` block kills it if it still runs.
 
-    It gets a session of its own, so that Ctrl-C reaches afitrt only, which then decides how to end it. stdout: True
-    for a pipe, None for our own. hear is given each line, in that thread, and returns what is kept of it.
+    Ctrl-C reaches afitrt only, which then decides how to end it. stdout: True for a pipe, None for our own. hear is
+    given each line, in that thread, and returns what is kept of it.
     """
 
     def __init__(
@@ -70,8 +69,8 @@ class Child:
                 stdout={True: subprocess.PIPE, False: subprocess.DEVNULL, None: None}[stdout],
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                start_new_session=True,
                 env=quiet,
+                **out_of_reach(),
             )
         except OSError as error:
             raise MissingToolError(f"{command[0]} does not start: {error.strerror}", "ffmpeg", INSTALL) from error
@@ -79,7 +78,8 @@ class Child:
         self._drain = threading.Thread(target=self._read_lines, name="ffmpeg-stderr", daemon=True)
         self._drain.start()
         for pipe in (self._process.stdin, self._process.stdout):
-            _enlarge(pipe)
+            if pipe is not None:
+                enlarge(pipe)
 
     def _read_lines(self) -> None:
         assert self._process.stderr is not None
@@ -112,7 +112,7 @@ class Child:
     def wait(self, timeout_seconds: float | None = None) -> int:
         """Exit code, negative for a signal; the pipes are closed and stderr is read to its end."""
         if self._process.stdin is not None:
-            with suppress(BrokenPipeError):
+            with suppress(OSError):
                 self._process.stdin.close()
         code = self._process.wait(timeout_seconds)
         self._drain.join()
@@ -139,21 +139,10 @@ class Child:
         self.kill()
 
 
-def _enlarge(pipe: IO[bytes] | None) -> None:
-    """Asks the kernel for a bigger pipe where that exists (Linux): fewer switches for each picture."""
-    if pipe is None:
-        return
-    with suppress(ImportError, AttributeError, OSError):
-        import fcntl
-
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-
-
 def ending(code: int, errors: tuple[str, ...]) -> str:
     """How ffmpeg ended and its last words, for the first line of an error."""
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     told = "; ".join([line for line in errors if not AFTERMATH.search(line)][-4:]) or "it said nothing"
-    return f"{how} ({told})"
+    return f"{ended_by(code)} ({told})"
 
 
 def run(command: list[str]) -> tuple[int, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from afitrt.buffers import pictures
 from afitrt.errors import AfitrtError, MissingToolError, RenderError, RetryError
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.options import EncodeOptions
+from afitrt.system import nobody_reads
 from afitrt.video import hdr
 from afitrt.video.colour import from_rgb, pixel_format, tagging
 from afitrt.video.encoders import ENCODERS, Y4M, encoder_arguments, friendly_name
@@ -71,7 +72,9 @@ class Writer:
         try:
             while len(view):
                 view = view[self._child.stdin.write(view) :]
-        except BrokenPipeError:
+        except OSError as error:
+            if not nobody_reads(error):
+                raise
             raise self._failure(self._child.wait()) from None
         self.frames += 1
 

@@ -30,7 +30,7 @@ OPTIONS = ("--std=c++17", "--fmad=false")
 
 def source(name: str) -> str:
     """Text of a file among the kernels."""
-    return (files("afitrt.runtimes.kernels") / name).read_text()
+    return (files("afitrt.runtimes.kernels") / name).read_text(encoding="utf-8")
 
 
 def identity(program: str, target: str) -> Identity:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from afitrt.errors import ArtefactError, MissingToolError, RenderError, Resource
 from afitrt.frames import Geometry
 from afitrt.options import ModelOptions
 from afitrt.runtimes.onnx.places import INSTALL, Place
+from afitrt.system import cores
 
 
 def prepare(options: ModelOptions, stage: str, geometry: Geometry, say: Callable[[str], None]) -> Path:
@@ -52,7 +52,7 @@ def loading(path: Path, place: Place) -> Iterator[None]:
 
 def threads(options: ModelOptions) -> int:
     """CPU threads: as asked for, else every core that this process may use."""
-    return options.threads or len(os.sched_getaffinity(0))
+    return options.threads or cores()
 
 
 def frugal() -> ort.RunOptions:

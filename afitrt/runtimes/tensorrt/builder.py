@@ -17,6 +17,7 @@ import onnx
 
 from afitrt.errors import AfitrtError, ArtefactError, MissingToolError
 from afitrt.runtimes.tensorrt.flavours import Flavour
+from afitrt.system import stop_signals
 
 LOG_LINES = 100_000
 _ACTIVATION = re.compile(r"Total Activation Memory: (\d+) bytes")
@@ -101,8 +102,7 @@ def _signals_held(cancel: Callable[[], None]) -> Iterator[None]:
 
     before = {}
     if threading.current_thread() is threading.main_thread():
-        stopping = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
-        known = {number: signal.getsignal(number) for number in stopping if number is not None}
+        known = {number: signal.getsignal(number) for number in (signal.SIGINT, *stop_signals())}
         before = {number: handler for number, handler in known.items() if callable(handler)}
     try:
         for number in before:
