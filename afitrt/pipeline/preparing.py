@@ -93,7 +93,8 @@ def _tracks(info: VideoInfo, container: str, drop: tuple[str, ...]) -> list[str]
         kept, notes = video.choose_tracks(tracks, container, drop, info.stream)
         video.check_edits(info, kept)
         video.try_tracks(info.path, [each for each in kept if each.index != info.stream], container)
-        return [*video.rivals(info, [each.index for each in kept]), *notes]
+        numbers = [each.index for each in kept]
+        return [*video.rivals(info, numbers), *notes, *video.untold(info, container, numbers)]
     others = [str(track) for track in tracks if track.index != info.stream]
     notes = video.rivals(info)
     return [*notes, f"left out, since the output holds pictures alone: {', '.join(others)}"] if others else notes

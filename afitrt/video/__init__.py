@@ -13,6 +13,7 @@ PyAV and ffmpeg-python are imported by the functions that use them, not by this 
 from __future__ import annotations
 
 from afitrt.video.arguments import parse_arguments
+from afitrt.video.carrying import untold
 from afitrt.video.choosing import choose_encoding
 from afitrt.video.demux import check_edits
 from afitrt.video.encoders import ENCODERS, PNG, Y4M, encoder_name, friendly_name
@@ -88,5 +89,6 @@ __all__ = [
     "space_needed",
     "try_encoder",
     "try_tracks",
+    "untold",
     "vaapi_device",
 ]

@@ -54,7 +54,7 @@ class Copied:
         in_iso = "mov" in template.container.format.name.split(",") and track.codec != "opus"
         self.hides_its_start = track.kind == "audio" and in_iso and not track.convert
         """May MP4's edit list hide what the decoder needs before the first sound? Opus says so itself."""
-        self.remarks: dict[int, bytes | int | str] | None = None
+        self.remarks: dict[int, bytes] | None = None
         """Of the track in Matroska, which calls that the delay of the codec."""
 
     def retimed(self, packet: Any) -> Any:
@@ -83,7 +83,7 @@ class Copied:
     def _delay(self, first: Fraction) -> None:
         """Keeps Matroska from moving all tracks for the sake of one that begins before 0."""
         if self.remarks is not None and -MOST_DELAY <= first < 0:
-            self.remarks[CODEC_DELAY] = round(-first * 1_000_000_000)
+            self.remarks[CODEC_DELAY] = round(-first * 1_000_000_000).to_bytes(4, "big")
             self._begin += first
 
     def _place(self, ticks: int, tick: Fraction) -> int:

@@ -16,7 +16,7 @@ EBML, SEGMENT, CLUSTER, VOID, CRC = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0xEC, 0x
 SEEK_HEAD, SEEK, SEEK_ID, SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
 INFO, TRACKS, CHAPTERS, TAGS = 0x1549A966, 0x1654AE6B, 0x1043A770, 0x1254C367
 READ = (INFO, TRACKS, CHAPTERS, TAGS)
-MOST_BYTES = 64 << 20  # Of one such element: more is damage.
+MOST_BYTES = 16 << 20  # Of one such element: more is damage.
 MOST_ELEMENTS = 100_000
 UNKNOWN = -1
 
@@ -57,11 +57,9 @@ def text(body: bytes, *path: int) -> str:
     return found[0].rstrip(b"\0").decode(errors="replace") if found else ""
 
 
-def element(ident: int, body: bytes | int | str) -> bytes:
+def element(ident: int, body: bytes | int) -> bytes:
     """One element as bytes; a number is written as an unsigned integer."""
-    if isinstance(body, int):
-        body = body.to_bytes(max(1, (body.bit_length() + 7) // 8), "big")
-    data = body.encode() if isinstance(body, str) else body
+    data = body if isinstance(body, bytes) else body.to_bytes(max(1, (body.bit_length() + 7) // 8), "big")
     return _ident(ident) + _size(len(data)) + data
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from afitrt.artefacts import written_aside
 from afitrt.errors import OutputError, RetryError
 from afitrt.frames import VideoInfo
+from afitrt.video.carrying import Facts, facts
 from afitrt.video.copying import STALE, Copied, Span, attached, chapters, explained, kept_tags, packets_of
 from afitrt.video.encoders import MATROSKA
 from afitrt.video.ffmpeg import readable_path
@@ -119,7 +120,7 @@ def _streams(parts: Parts, source: Any, template: Any, target: Any) -> Any:
     if source is not None:
         target.metadata.update(source.metadata)
         target.set_chapters(chapters(source, parts.begin, parts.span))
-    ours = None
+    ours, found = None, _carried(parts)
     for track in parts.streams:
         if track.index == parts.info.stream or parts.info.alone:
             ours = _video(parts, template, target)
@@ -132,10 +133,24 @@ def _streams(parts: Parts, source: Any, template: Any, target: Any) -> Any:
             copied = parts.copied[track.index] = Copied(track, theirs, target, parts.begin, parts.span)
             if parts.container == MATROSKA and copied.hides_its_start:
                 copied.remarks = parts.finishing.on(copied.stream).track
+        if found and track.index < len(found.tracks):
+            made = ours if track.index == parts.info.stream else parts.copied[track.index].stream
+            parts.finishing.add(made, found.of_track(track.index))
     files = [each for each in parts.tracks if each not in parts.streams]
     for stream, name, mime, data in attached(parts.info.path, files) if files else ():
         target.add_attachment(name, mime, data).metadata.update(kept_tags(stream, ("FILENAME", "MIMETYPE")))
     return ours
+
+
+def _carried(parts: Parts) -> Facts | None:
+    """The facts of a Matroska source that go into a Matroska file as they are."""
+    if parts.info.alone or parts.container != MATROSKA or (found := facts(parts.info.path)) is None:
+        return None
+    if not found.plain_chapters:
+        parts.finishing.chapters = found.moved_chapters(parts.begin, parts.span[1] if parts.span else None)
+    if not found.plain_tags:
+        parts.finishing.tags = found.merged_tags
+    return found
 
 
 def _video(parts: Parts, template: Any, target: Any) -> Any:
@@ -156,9 +171,8 @@ def _show(parts: Parts, ours: Any) -> None:
     if parts.container == MATROSKA and parts.info.sample_aspect != 1:
         wide, high = ours.codec_context.width * parts.info.sample_aspect, ours.codec_context.height
         shape, unit = ((wide, high), PIXELS) if wide.denominator == 1 else ((wide / high).as_integer_ratio(), RATIO)
-        parts.finishing.on(ours).video.update(
-            {DISPLAY_WIDTH: int(shape[0]), DISPLAY_HEIGHT: shape[1], DISPLAY_UNIT: unit}
-        )
+        said = {DISPLAY_WIDTH: int(shape[0]), DISPLAY_HEIGHT: shape[1], DISPLAY_UNIT: unit}
+        parts.finishing.on(ours).video.update({ident: each.to_bytes(4, "big") for ident, each in said.items()})
 
 
 def _undamaged(packets: Iterator[Any], info: VideoInfo) -> Iterator[Any]:
