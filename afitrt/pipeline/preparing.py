@@ -91,6 +91,7 @@ def _tracks(info: VideoInfo, container: str, drop: tuple[str, ...]) -> list[str]
     tracks = video.list_tracks(info.path)
     if container not in (video.PNG, video.Y4M):
         kept, notes = video.choose_tracks(tracks, container, drop, info.stream)
+        video.check_encrypted(info.path, kept)
         video.check_edits(info, kept)
         video.try_tracks(info.path, [each for each in kept if each.index != info.stream], container)
         numbers = [each.index for each in kept]

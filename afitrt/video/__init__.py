@@ -17,6 +17,7 @@ from afitrt.video.carrying import untold
 from afitrt.video.choosing import choose_encoding
 from afitrt.video.demux import check_edits
 from afitrt.video.encoders import ENCODERS, PNG, Y4M, encoder_name, friendly_name
+from afitrt.video.encrypted import check_encrypted
 from afitrt.video.ffmpeg import readable_path
 from afitrt.video.finding import BUNDLED, ON_PATH, SETTING, Ffmpeg, find, find_for, installed, present_encoders
 from afitrt.video.mux import mux
@@ -58,6 +59,7 @@ __all__ = [
     "Writer",
     "carried_yuv",
     "check_edits",
+    "check_encrypted",
     "choose_encoding",
     "choose_tracks",
     "container_of",

@@ -12,6 +12,7 @@ from typing import Any
 
 from afitrt.errors import InputError
 from afitrt.frames import VideoInfo
+from afitrt.video.encrypted import is_encrypted
 from afitrt.video.ffmpeg import readable_path
 from afitrt.video.timeline import Packet
 from afitrt.video.tracks import Track
@@ -44,7 +45,8 @@ class Demuxed:
     """Packets to be shown; count: all of them, discarded ones too; damage: first sign of it, or nothing.
 
     joinable: files may be laid together in it, so that a step back of a frame is one too many. jump: decoding times
-    before and after the first jump back, in seconds, or nothing. latest: the last one met. edits: see Edits.
+    before and after the first jump back, in seconds, or nothing. latest: the last one met. edits: see Edits. encrypted:
+    any of them is.
     """
 
     indexed: bool
@@ -56,6 +58,7 @@ class Demuxed:
     damage: str = ""
     latest: Fraction | None = None
     edits: Edits = field(default_factory=Edits)
+    encrypted: bool = False
 
     def follow(self, packet: Any) -> None:
         """Counts a packet, and compares its decoding time with that of the one before.
@@ -64,6 +67,7 @@ class Demuxed:
         """
         self.count += 1
         self.edits.follow(packet)
+        self.encrypted = self.encrypted or is_encrypted(packet.stream, packet)
         if packet.dts is None or packet.is_discard:
             return
         now, limit = packet.dts * packet.time_base, Fraction(JUMP_SECONDS)

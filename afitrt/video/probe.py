@@ -19,6 +19,7 @@ from afitrt.errors import InputError
 from afitrt.frames import Colour, VideoInfo
 from afitrt.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, ZSCALE_MATRICES, pixel_format
 from afitrt.video.demux import check_jump, demux, shown, stored
+from afitrt.video.encrypted import refusal, scrambled, unreadable
 from afitrt.video.ffmpeg import readable_path
 from afitrt.video.hdr import content_light_of, declared_dynamic, dynamic_of, mastering_of
 from afitrt.video.selecting import select
@@ -37,10 +38,14 @@ def probe(path: Path, number: int | None = None) -> VideoInfo:
     path = Path(path)
     _check_file(path)
     with _opened(path) as container:
+        if container.format.name == "mpeg" and scrambled(path, disc=True):
+            raise unreadable(path)
         stream, others = select(container, path, number)
         demuxed = demux(container, stream)
         if not demuxed.packets:
             raise InputError(f"{path}: its video stream is empty", "at least one frame", "check how the file was made")
+        if demuxed.encrypted:
+            raise refusal(path, f"its video (track {stream.index})")
         check_jump(path, demuxed)
         time_base = Fraction(stream.time_base)
         hints = [Fraction(each) for each in (stream.average_rate, stream.guessed_rate, stream.base_rate) if each]
@@ -110,6 +115,8 @@ def _first_picture(path: Path, index: int) -> tuple[VideoInfo, int | None]:
         stream = container.streams[index]
         context = stream.codec_context
         frame = _decode_one(container, stream)
+        if frame is None and container.format.name == "mpegts" and scrambled(path, disc=False):
+            raise unreadable(path)
         if frame is None:
             raise InputError(
                 f"{path}: no frame of its {context.name} stream decodes",
