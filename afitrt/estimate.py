@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
-from itertools import accumulate, count, islice
+from functools import lru_cache
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,7 @@ from afitrt.errors import ResourceError
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.models.protocol import Interpolator, Memory, StageClock
 from afitrt.options import ScheduleOptions
-from afitrt.render import Decoded, render
-from afitrt.schedule import End, Frame, Mix, plan
+from afitrt.schedule import End, Frame, Mix, Node, plan
 from afitrt.yuv import Yuv420
 
 # What waits between the threads. Far less for the encoder: frames fill their queue in the first second, rendered
@@ -60,57 +60,32 @@ def live_nodes(schedule: ScheduleOptions) -> tuple[int, int]:
     return most_frames, most_made
 
 
+@lru_cache(maxsize=16)
 def live_on_device(schedule: ScheduleOptions) -> tuple[int, int]:
     """Most pictures that an interpolator holds at once, and most of them that have taken part in a pair.
 
-    Counted by rendering nothing: a long scene, for rates that meet frames at every place, then ever shorter ones.
+    Counted in the plan of a long scene, for rates that meet frames at every place, then of ever shorter ones.
     """
-    counting = _Counting()
-    frame = np.zeros((1, 1, 3), np.uint8)
     lengths = (128, *range(2 * (schedule.n_forward + 3), 0, -1), *range(1, 2 * (schedule.n_forward + 3)))
-    cuts = set(accumulate(lengths, initial=0))
-    total = sum(lengths)
-    decoded = [Decoded(Frame(Fraction(k, 24), cut=k in cuts), frame) for k in range(total)]
-    for _ in render([*decoded, End(Fraction(total, 24))], schedule, counting):
-        pass
-    return counting.most_pictures, counting.most_encoded
-
-
-class _Counting:
-    """An interpolator that only counts what it holds."""
-
-    def __init__(self) -> None:
-        self.clock = StageClock()
-        self._pictures = 0
-        self._encoded: set[int] = set()
-        self._numbers = count()
-        self.most_pictures = self.most_encoded = 0
-
-    def upload(self, frame: Pixels) -> int:
-        """See Interpolator."""
-        self._pictures += 1
-        self.most_pictures = max(self.most_pictures, self._pictures)
-        return next(self._numbers)
-
-    def between(self, left: int, right: int, times: Sequence[Fraction]) -> list[int]:
-        """See Interpolator."""
-        self._encoded |= {left, right}
-        self.most_encoded = max(self.most_encoded, len(self._encoded))
-        self._pictures += len(times)
-        self.most_pictures = max(self.most_pictures, self._pictures)
-        return [next(self._numbers) for _ in times]
-
-    def download(self, picture: int) -> Pixels:
-        """See Interpolator."""
-        return np.zeros((1, 1, 3), np.uint8)
-
-    def release(self, picture: int) -> None:
-        """See Interpolator."""
-        self._pictures -= 1
-        self._encoded.discard(picture)
-
-    def close(self) -> None:
-        """See Interpolator."""
+    cuts, total = set(accumulate(lengths, initial=0)), sum(lengths)
+    frames = [Frame(Fraction(k, 24), cut=k in cuts) for k in range(total)]
+    held: set[Node] = set()
+    paired: set[Node] = set()
+    most_held = most_paired = 0
+    for step in plan([*frames, End(Fraction(total, 24))], schedule):
+        waiting = [output.node for output in step.outputs]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, Mix) and node not in held:
+                held.add(node)
+                waiting += (node.left, node.right)
+                paired |= {node.left, node.right}
+        # A source frame is uploaded when it takes part in its first pair.
+        held |= paired
+        most_held, most_paired = max(most_held, len(held)), max(most_paired, len(paired))
+        held.difference_update(step.release)
+        paired.difference_update(step.release)
+    return most_held, most_paired
 
 
 def memory(model: Memory, schedule: ScheduleOptions, frame_bytes: int) -> int:

@@ -40,8 +40,8 @@ class Started(Event):
 
     frames and outputs are None for a pipe, which does not tell how many will come. varies: the pictures keep a rate
     that varies, and `rate` is the usual one or the average. device: the GPU that works, with the bytes of its memory
-    that are planned; both None on the CPU. finished: outputs that an earlier run has made; progress counts them,
-    seconds does not.
+    that are planned; both None on the CPU. scale: of the network's optical flow. finished: outputs that an earlier run
+    has made; progress counts them, seconds does not.
     """
 
     kind: ClassVar[str] = "start"
@@ -52,6 +52,7 @@ class Started(Event):
     rate: str
     varies: bool
     n_forward: int
+    scale: float
     seconds: float | None
     memory: int
     device: str | None

@@ -10,6 +10,8 @@ from afitrt import plugins
 from afitrt.errors import UsageError
 
 SCALES = (0.25, 0.5, 1.0, 2.0)
+AUTO_SCALE = 0.0
+"""The scale that stands for the one that fits the network and the size, see `afitrt.models.resolved`."""
 DETECTORS = ("svfi", "none")
 RUNTIMES = ("onnx", "tensorrt-rtx", "tensorrt")
 PRECISIONS = ("fp32", "fp16")
@@ -74,14 +76,14 @@ class SceneOptions:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which network runs where. threads 0 means as many as the machine has cores.
+    """Which network runs where. threads 0 means as many as the machine has cores, scale 0 the one that fits the size.
 
     device: the GPU, from 0. None is the CPU for ONNX Runtime and the first GPU for TensorRT.
     """
 
     model: str = "gmfss"
     weights: str = "gmfss-union"
-    scale: float = 1.0
+    scale: float = AUTO_SCALE
     precision: str = "fp32"
     runtime: str = "onnx"
     threads: int = 0
@@ -90,7 +92,8 @@ class ModelOptions:
     def __post_init__(self) -> None:
         if self.model not in OUR_MODELS:
             one_of("--model", self.model, (*OUR_MODELS, *plugins.names()))
-        one_of("--scale", self.scale, SCALES)
+        if self.scale != AUTO_SCALE:
+            one_of("--scale", self.scale, SCALES)
         one_of("--precision", self.precision, PRECISIONS)
         one_of("--runtime", self.runtime, RUNTIMES)
         if self.threads < 0:

@@ -18,6 +18,7 @@ import typer
 
 from afitrt.errors import UsageError
 from afitrt.options import (
+    AUTO_SCALE,
     DETECTORS,
     MAX_N_FORWARD,
     OUR_MODELS,
@@ -29,6 +30,8 @@ from afitrt.options import (
     SceneOptions,
     ScheduleOptions,
 )
+
+AUTO = "auto"
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -220,7 +223,10 @@ class ModelFlags:
 
     model: Annotated[str, typer.Option(help=f"Network: {', '.join(OUR_MODELS)}, or one of `afitrt models`.")] = "gmfss"
     weights: Annotated[str, typer.Option(help="Weight set, as `afitrt weights list` names it.")] = "gmfss-union"
-    scale: Annotated[str, typer.Option(help=f"Optical flow's scale: {', '.join(f'{s:g}' for s in SCALES)}.")] = "1.0"
+    scale: Annotated[
+        str,
+        typer.Option(help=f"Optical flow's scale: auto (by the size), or {', '.join(f'{s:g}' for s in SCALES)}."),
+    ] = AUTO
     precision: Annotated[
         str | None,
         typer.Option(help=f"Arithmetic: {', '.join(PRECISIONS)}.", show_default="fp16 on TensorRT, fp32 on onnx"),
@@ -239,18 +245,25 @@ class ModelFlags:
 
     def options(self, building: bool = False) -> ModelOptions:
         """building: engines are wanted, perhaps for other machines, not a runtime for this one. Raises UsageError."""
-        listed = "one of " + ", ".join(f"{s:g}" for s in SCALES)
-        try:
-            scale = float(self.scale)
-        except ValueError:
-            raise UsageError(f"--scale {self.scale}", listed, "--scale 1.0") from None
         threads = whole("--threads", self.threads, "a whole number from 0 (all cores)", "--threads 2")
         device = None
         if self.device is not None:
             device = whole("--device", self.device, "a whole number from 0", "--device 0")
         runtime = self.runtime or self._best_runtime(device or 0, building)
         precision = self.precision or ("fp32" if runtime == "onnx" else "fp16")
-        return ModelOptions(self.model, self.weights, scale, precision, runtime, threads, device)
+        return ModelOptions(self.model, self.weights, self._scale(), precision, runtime, threads, device)
+
+    def _scale(self) -> float:
+        if self.scale == AUTO:
+            return AUTO_SCALE
+        listed = f"{AUTO}, or one of " + ", ".join(f"{s:g}" for s in SCALES)
+        try:
+            scale = float(self.scale)
+        except ValueError:
+            scale = AUTO_SCALE
+        if scale == AUTO_SCALE:
+            raise UsageError(f"--scale {self.scale}", listed, "--scale 1.0")
+        return scale
 
     def _best_runtime(self, device: int, building: bool) -> str:
         from afitrt.runtimes import choosing

@@ -145,7 +145,8 @@ def _describe(job: Job, report: Reporter, *, as_json: bool) -> None:
     from afitrt import pipeline
     from afitrt.cli.console import print_json, stdout
 
-    task, encode, warnings = pipeline.survey(job, lambda event: None)
+    prepared = pipeline.survey(job, lambda event: None)
+    task, encode = prepared.task, prepared.encode
     info = task.info
     facts = {
         "source": str(info.path),
@@ -153,12 +154,14 @@ def _describe(job: Job, report: Reporter, *, as_json: bool) -> None:
         "source_rate": str(task.source_rate),
         "frames": task.frames,
         "n_forward": task.schedule.n_forward,
+        "model": task.job.model.model,
+        "scale": task.job.model.scale,
         "output": str(task.output),
         "rate": str(task.rate),
         "outputs": None if task.frames is None else task.outputs(task.frames),
         "codec": encode.codec,
         "pix_fmt": encode.pix_fmt,
-        "warnings": warnings,
+        "warnings": prepared.warnings,
     }
     if as_json:
         print_json(facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from afitrt.models.guarding import Guarded
 from afitrt.models.manifest import Manifest, Request, StagedManifest
 from afitrt.models.protocol import Interpolator, Memory, OnDevice, Picture, StageClock
 from afitrt.models.staged import OverlappingStaged, Staged
-from afitrt.options import OUR_MODELS, ModelOptions
+from afitrt.options import AUTO_SCALE, OUR_MODELS, ModelOptions
 from afitrt.runtimes.protocol import CPU, DeviceUse, Runtime
 from afitrt.yuv import Yuv420
 
@@ -46,6 +47,7 @@ __all__ = [
     "make",
     "memory",
     "prepare",
+    "resolved",
 ]
 
 PAIR = (3, 2)
@@ -67,7 +69,7 @@ def memory(options: ModelOptions, width: int, height: int) -> Memory:
 
     Raises UsageError where the model does not do the scale, MissingToolError where its package is broken.
     """
-    manifest = _chosen(options)
+    manifest, options = _chosen(options, width, height)
     if isinstance(manifest, StagedManifest) and not options.on_cpu:
         return Memory(stages=HOST_BYTES, picture=0)
     return manifest.memory(manifest.geometry(width, height, options.scale))
@@ -75,19 +77,32 @@ def memory(options: ModelOptions, width: int, height: int) -> Memory:
 
 def advice(options: ModelOptions, width: int, height: int) -> list[str]:
     """What a user should know about this model at this size, one line each."""
-    return _chosen(options).advice(width, height, options.scale)
+    manifest, options = _chosen(options, width, height)
+    if manifest.serves(width, height, options.scale):
+        return []
+    best = manifest.automatic_scale(width, height)
+    remedy = f"try --scale {best:g}" if manifest.serves(width, height, best) else "enlarge it first, or --model rife"
+    small = f"{width}x{height} is small for {manifest.name} at scale {options.scale:g}"
+    return [f"{small}, and its pictures may smear; {remedy}"]
 
 
-def _chosen(options: ModelOptions) -> Manifest | StagedManifest:
+def resolved(options: ModelOptions, width: int, height: int) -> ModelOptions:
+    """The options with the scale that automatic means for pictures of this size. Raises as `memory` does."""
+    return _chosen(options, width, height)[1]
+
+
+def _chosen(options: ModelOptions, width: int, height: int) -> tuple[Manifest | StagedManifest, ModelOptions]:
     manifest = find(options.model)
+    if options.scale == AUTO_SCALE:
+        return manifest, replace(options, scale=manifest.automatic_scale(width, height))
     if options.scale not in manifest.scales:
         listed = ", ".join(f"{scale:g}" for scale in manifest.scales)
         raise UsageError(
             f"--scale {options.scale:g} with --model {options.model}",
             f"a scale that it does: {listed}",
-            f"--scale {manifest.scales[0]:g}",
+            "--scale auto",
         )
-    return manifest
+    return manifest, options
 
 
 def prepare(
@@ -97,7 +112,7 @@ def prepare(
 
     targets: GPU architectures, for the TensorRT runtimes. advance is told how much of which stage is built.
     """
-    manifest = _chosen(options)
+    manifest, options = _chosen(options, width, height)
     if not isinstance(manifest, StagedManifest):
         raise UsageError(f"--model {options.model}", "a model whose stages our runtimes run", "--model gmfss")
     _ensure_weights(manifest, options.weights, say)
@@ -120,7 +135,7 @@ def explained(options: ModelOptions, width: int, height: int, paths: list[Path])
     """What prepared stages cost, and the GPU memory that they and the pictures of n-forward 2 take."""
     from afitrt.models import explaining
 
-    manifest = find(options.model)
+    manifest, options = _chosen(options, width, height)
     assert isinstance(manifest, StagedManifest), "it was prepared"
     costs = explaining.explain(manifest, options, manifest.geometry(width, height, options.scale), paths)
     return costs, device_plan(options, width, height, paths)
@@ -131,7 +146,8 @@ def device_plan(options: ModelOptions, width: int, height: int, paths: list[Path
     from afitrt.models import explaining
     from afitrt.runtimes.tensorrt import memory as memory_plan
 
-    size = _chosen(options).geometry(width, height, options.scale)
+    manifest, options = _chosen(options, width, height)
+    size = manifest.geometry(width, height, options.scale)
     return explaining.device_plan(options, size, paths, memory_plan.LIVE)
 
 
@@ -142,7 +158,7 @@ def check_fits(options: ModelOptions, width: int, height: int, paths: list[Path]
     """
     from afitrt.models import explaining
 
-    manifest = _chosen(options)
+    manifest, options = _chosen(options, width, height)
     return explaining.check_fits(options, manifest.geometry(width, height, options.scale), paths, nbytes, gpu)
 
 
@@ -162,7 +178,7 @@ def make(
     once, and those of them that take part in pairs; a GPU plans its memory by them, for a single pair where they are
     not given. Raises ArtefactError, on a GPU also ResourceError and MissingToolError.
     """
-    manifest = _chosen(options)
+    manifest, options = _chosen(options, width, height)
     if isinstance(manifest, Manifest):
         request = Request(width, height, dtype, options, say, yuv)
         return manifest.make(request) if options.model in OUR_MODELS else Guarded(manifest, request)

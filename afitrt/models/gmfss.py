@@ -9,8 +9,8 @@ from afitrt.frames import Geometry
 from afitrt.models.manifest import StagedManifest
 from afitrt.models.protocol import Memory
 
-SMALL = 320
-"""Pixels of a padded side, times the scale, below which the flow network's attention windows are under 5 positions.
+LEAST_SIDE = 320
+"""Below this the flow network's attention windows are under 5 positions at its coarser level.
 
 It was not trained for such windows: even two equal pictures then get flows of more than a pixel.
 """
@@ -32,21 +32,12 @@ def _memory(geometry: Geometry) -> Memory:
     return Memory(stages=int((450 << 20) + max(2400 * pixels, match)), picture=int(pixels * (123 + 10 * scaled)))
 
 
-def _advice(width: int, height: int, scale: float) -> list[str]:
-    size = GMFSS.geometry(width, height, scale)
-    if min(size.width, size.height) * scale >= SMALL:
-        return []
-    better = "--scale 2.0" if scale == 1 else "--scale 1.0"
-    remedy = f", or try {better}" if scale <= 1 else ""
-    return [f"{width}x{height} is small for gmfss at scale {scale:g}: motion may wobble; enlarge it{remedy}"]
-
-
 GMFSS = StagedManifest(
     name="gmfss",
     about="GMFSS union: flow matched at two scales, softmax splatting, fusion; the method's own network",
     multiple=_multiple,
     memory=_memory,
-    advice=_advice,
+    least_side=LEAST_SIDE,
     of_picture=("encode",),
     of_pair=("match",),
     of_time=("splat", "fuse"),

@@ -31,18 +31,14 @@ class Request:
     yuv: Yuv420 | None = None
 
 
-def _no_advice(width: int, height: int, scale: float) -> list[str]:
-    return []
-
-
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """A network as the rooms above need it.
 
     about: one line for people. multiple(scale): padded sides are whole multiples of this many pixels, so that windows
     and pyramids divide evenly; 1 where nothing is padded. memory(geometry): an upper bound of the host's bytes at a
-    padded size, for stages on ONNX Runtime in float32. scales: what --scale may be. advice(width, height, scale):
-    what a user should know at this size, one line each.
+    padded size, for stages on ONNX Runtime in float32. scales: what --scale may be. least_side: pixels that the padded
+    shorter side times the scale must have; 0 where every size will do.
     """
 
     name: str
@@ -50,11 +46,21 @@ class Facts:
     multiple: Callable[[float], int]
     memory: Callable[[Geometry], Memory]
     scales: tuple[float, ...] = SCALES
-    advice: Callable[[int, int, float], list[str]] = _no_advice
+    least_side: int = 0
 
     def geometry(self, width: int, height: int, scale: float) -> Geometry:
         """Padded geometry of a picture."""
         return padded(width, height, self.multiple(scale), scale)
+
+    def serves(self, width: int, height: int, scale: float) -> bool:
+        """Is the picture large enough for the network at this scale?"""
+        size = self.geometry(width, height, scale)
+        return min(size.width, size.height) * scale >= self.least_side
+
+    def automatic_scale(self, width: int, height: int) -> float:
+        """The smallest scale from 1.0 on that serves the size, the largest where none does."""
+        offered = sorted(scale for scale in self.scales if scale >= 1) or sorted(self.scales)
+        return next((scale for scale in offered if self.serves(width, height, scale)), offered[-1])
 
 
 @dataclass(frozen=True, kw_only=True)

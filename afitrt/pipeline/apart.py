@@ -174,6 +174,7 @@ class _Apart:
                 rate=str(task.rate),
                 varies=task.varies,
                 n_forward=task.schedule.n_forward,
+                scale=task.job.model.scale,
                 seconds=None,
                 memory=self._prepared.memory * self._crew.workers,
                 device=None,

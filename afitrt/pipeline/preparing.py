@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from afitrt import estimate, models, video
@@ -34,42 +34,52 @@ class Prepared:
         return video.Writer(path, self.task.info, self.task.rate, self.encode, self.yuv)
 
 
-def survey(job: Job, tell: Tell) -> tuple[Task, EncodeOptions, list[str]]:
-    """What a job means for its source, how it is encoded, and all that is to be said about the file; no network yet.
+def survey(job: Job, tell: Tell) -> Prepared:
+    """What a job means for its source, how it is encoded, and all that is to be said about it; nothing is made yet.
 
-    tell hears how long filters took. Raises what `resolve`, `choose_encoding`, `choose_tracks` and `try_tracks` raise.
+    tell hears how long filters took. Raises what `resolve`, `choose_encoding`, `choose_tracks` and `try_tracks` raise,
+    and ResourceError where memory is short.
     """
     began = time.monotonic()
     info = video.probe_source(job.source, job.rate, job.filters, job.video)
     if job.filters:
         tell(Note(f"filters run once to learn what they give: {info.frames} frames, {time.monotonic() - began:.1f} s"))
-    task = resolve(job, info)
+    model = models.resolved(job.model, info.width, info.height)
+    if model.scale not in (1.0, job.model.scale):
+        tell(Note(f"--scale auto is {model.scale:g} for {info.width}x{info.height}"))
+    task = resolve(replace(job, model=model), info)
     container = video.container_of(task.output)
     encode, notes = video.choose_encoding(info, job.encode, container, video.present_encoders())
     notes += _tracks(info, container, job.drop_tracks)
-    return task, encode, [*task.warnings, *notes, *_room(task, encode)]
+    notes += models.advice(task.job.model, info.width, info.height)
+    return Prepared(task, encode, _memory(task, encode), [*task.warnings, *notes, *_room(task, encode)])
 
 
 def prepare(job: Job, tell: Tell) -> Prepared:
-    """Probes, resolves and checks; `tell` hears the warnings."""
-    task, encode, warnings = survey(job, tell)
-    info = task.info
+    """A survey whose warnings `tell` hears, with the encoder tried where it may refuse."""
+    prepared = survey(job, tell)
+    for warning in prepared.warnings:
+        tell(Warned(warning))
+    if video.doubtful(job.encode, prepared.encode):
+        video.try_encoder(prepared.task.info, prepared.task.rate, prepared.encode)
+    return prepared
+
+
+def _memory(task: Task, encode: EncodeOptions) -> int:
+    """Bytes of the host, estimated. Raises ResourceError where it has fewer."""
+    info, model = task.info, task.job.model
     yuv = video.carried_yuv(info, encode)
     frame_bytes = yuv.layout.nbytes(info.width, info.height) if yuv else info.width * info.height * 6
-    memory = estimate.memory(models.memory(job.model, info.width, info.height), task.schedule, frame_bytes)
-    estimate.check_memory(memory, f"{info.width}x{info.height} with {job.model.model}")
-    warnings += models.advice(job.model, info.width, info.height)
-    for warning in warnings:
-        tell(Warned(warning))
-    if video.doubtful(job.encode, encode):
-        video.try_encoder(info, task.rate, encode)
-    return Prepared(task, encode, memory, warnings)
+    memory = estimate.memory(models.memory(model, info.width, info.height), task.schedule, frame_bytes)
+    estimate.check_memory(memory, f"{info.width}x{info.height} with {model.model}")
+    return memory
 
 
 def make(prepared: Prepared, tell: Tell) -> Interpolator:
     """The interpolator of a task; `tell` hears what is made on the way. To be closed."""
     task, info = prepared.task, prepared.task.info
-    dtype, live = video.picture_type(prepared.encode), estimate.live_on_device(task.schedule)
+    dtype = video.picture_type(prepared.encode)
+    live = None if task.job.model.on_cpu else estimate.live_on_device(task.schedule)
 
     def say(text: str) -> None:
         tell(Note(text))

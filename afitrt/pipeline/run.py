@@ -110,6 +110,7 @@ class Run:
                 rate=str(task.rate),
                 varies=task.varies,
                 n_forward=task.schedule.n_forward,
+                scale=task.job.model.scale,
                 seconds=seconds,
                 memory=self._prepared.memory,
                 device=use.name,

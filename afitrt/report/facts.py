@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class Heard:
 def gather(job: Job, heard: Heard, watched: Watched, error: AfitrtError | None) -> dict[str, Any]:
     """All facts of a run. error: what ended it, or the damage of its source."""
     info = _probed(job)
+    if heard.started is not None:
+        job = replace(job, model=replace(job.model, scale=heard.started.scale))
     written = Path(heard.done.output) if heard.done else None
     return {
         "afitrt": __version__,
