@@ -96,6 +96,11 @@ class InterruptedRunError(AfitrtError):
     exit_code = 130
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things, for messages: "1 scene", "2 scenes"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 class Terminated(BaseException):
     """SIGTERM or SIGHUP (a closed terminal), which its text names, raised wherever the main thread is.
 

@@ -148,7 +148,7 @@ def _timed(interpolator: Interpolator, left: Pixels, right: Pixels) -> StageCloc
 
 
 def seconds(clock: StageClock, frames: int, schedule: ScheduleOptions, ratio: Fraction) -> float:
-    """Upper bound of the network's seconds: each frame costs n+1 matchings and n+ratio-1 of all else."""
+    """The network's seconds at most: each frame costs n+1 matchings and n+ratio-1 of all else."""
     n = schedule.n_forward
     each = {stage: clock.seconds[stage] / clock.calls[stage] for stage in clock.calls}
     matching = each.pop("match", 0.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from afitrt.errors import OutputError, UsageError
+from afitrt.errors import OutputError, UsageError, counted
 from afitrt.frames import VideoInfo
 from afitrt.options import Job, ScheduleOptions
 from afitrt.places import check_name, fitted
@@ -151,7 +151,7 @@ def _timing(job: Job, info: VideoInfo) -> tuple[VideoInfo, list[str]]:
         return timing, [f"read at {rate_text(rate)} instead of {rate_text(info.rate)} fps"]
     normal = normalise(info, rate)
     said = f"read at {rate_text(rate)} instead of {rate_text(info.rate)} fps"
-    return normal.info, [f"{said}: {normal.repeated} frames repeated, {normal.dropped} dropped"]
+    return normal.info, [f"{said}: {counted(normal.repeated, 'frame')} repeated, {normal.dropped} dropped"]
 
 
 def _varying(job: Job, timing: VideoInfo) -> list[str]:
@@ -175,8 +175,8 @@ def costs(schedule: ScheduleOptions) -> list[str]:
     n = schedule.n_forward
     if not schedule.correct or n <= CHEAP_PASSES:
         return []
-    each = correction_cost(n)
-    return [f"with {n} passes each edge of a scene takes up to {each} inferences; --no-correct saves most of them"]
+    each = counted(correction_cost(n), "inference")
+    return [f"with {n} passes each edge of a scene takes up to {each}; --no-correct saves most of them"]
 
 
 def _pulled_down(info: VideoInfo) -> bool:
@@ -240,7 +240,7 @@ def check_output(job: Job, output: Path) -> None:
     if names := numbered(output):
         _check_folder(job.source, output.parent)
         if (taken := names.numbers()) and not job.overwrite:
-            found = f"{len(taken)} pictures named like {output} exist"
+            found = f"{counted(len(taken), 'picture')} named like {output} found"
             raise OutputError(found, "a new or empty folder", "--overwrite, or give another name")
         return
     if output == STDIO:

@@ -462,13 +462,13 @@ def whole(given: argparse.Namespace) -> None:
     report = Report(found, out, time.monotonic() + given.seconds)
     for name in (*(flavour.name for flavour in installed()), "onnx"):
         precision = "fp32" if name == "onnx" else given.precision
-        tried = ModelOptions(runtime=name, precision=precision, device=given.device)
+        tried = ModelOptions(runtime=name, scale=1.0, precision=precision, device=given.device)
         found["libraries"] += report.part("verdict", tried)[-1:]
         report.write(finished=False)
     runtime = given.runtime or next((each["runtime"] for each in found["libraries"] if each["runs"]), "onnx")
     found["runtime"] = runtime
     names = given.size or [name for name in SIZES if (name == "448x256") == given.quick]
-    measure(report, ModelOptions(runtime=runtime, precision=given.precision, device=given.device), names)
+    measure(report, ModelOptions(runtime=runtime, scale=1.0, precision=given.precision, device=given.device), names)
     print(gpu_report.table(found))
     for each in found["failures"]:
         print(f"failed: {each['part']} {each['size']}: {each['words']}")
@@ -476,7 +476,7 @@ def whole(given: argparse.Namespace) -> None:
 
 def one(given: argparse.Namespace) -> None:
     """One part, its rows written as they are made."""
-    options = ModelOptions(runtime=given.runtime, precision=given.precision, device=given.device)
+    options = ModelOptions(runtime=given.runtime, scale=1.0, precision=given.precision, device=given.device)
     with given.out.open("w") as rows:
         for made in PARTS[given.part](options, *(given.size or [""])):
             rows.write(json.dumps(made) + "\n")

@@ -48,7 +48,7 @@ Row = dict[str, Any]
 
 def gmfss(width: int, height: int) -> Interpolator:
     """The network at a size, on the threads that all figures are for."""
-    return models.make(ModelOptions(threads=THREADS), width, height, np.float32, lambda text: None)
+    return models.make(ModelOptions(scale=1.0, threads=THREADS), width, height, np.float32, lambda text: None)
 
 
 def pairs(width: int, height: int, count: int) -> Row:

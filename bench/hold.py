@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
     given = parser.parse_args()
-    interpolator = models.make(ModelOptions(), *SIZE, np.float32, print)
+    interpolator = models.make(ModelOptions(scale=1.0), *SIZE, np.float32, print)
     pair = [interpolator.upload(frame) for frame in clip(*SIZE, 2, (1, 1))]
     interpolator.between(*pair, [Fraction(1, 2)])
     rows = [measure(interpolator, hold, given.rounds) for hold in (1, 2, 3)]

@@ -84,7 +84,7 @@ SETTINGS = (
 
 def inputs() -> dict[str, Tensors]:
     """What each stage is given for one pair of a drawn clip, by stage."""
-    options = ModelOptions(threads=THREADS)
+    options = ModelOptions(scale=1.0, threads=THREADS)
     network: Any = models.make(options, *SIZE, np.float32, lambda text: None)
     given: dict[str, Tensors] = {}
     for name, stage in network._stages.items():

@@ -35,7 +35,7 @@ MADE = """
 import numpy as np
 from afitrt import models
 from afitrt.options import ModelOptions
-models.make(ModelOptions(), {}, {}, np.uint8, lambda text: None).close()
+models.make(ModelOptions(scale=1.0), {}, {}, np.uint8, lambda text: None).close()
 """
 """What `interpolate` does of a size: makes its stages where they are missing, and loads them."""
 
@@ -52,7 +52,7 @@ def first_pictures(source: Path, folder: Path) -> dict[str, float]:
 
     With the default schedule the first picture is the first frame itself, the second is interpolated.
     """
-    command = [*AFITRT, "interpolate", str(source), str(folder / "out.mkv"), "--overwrite", "--json"]
+    command = [*AFITRT, "interpolate", str(source), str(folder / "out.mkv"), "--overwrite", "--json", "--scale", "1.0"]
     began = time.perf_counter()
     found: dict[str, float] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:

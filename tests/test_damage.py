@@ -200,7 +200,7 @@ def test_a_track_that_no_container_takes_does_not_cost_what_is_rendered(
         patch.setattr(sys.modules["afitrt.video.mux"], "packets_of", refuse)
         ran = afitrt(*command)
     assert ran.code == 4 and "sample rate not set" in ran.out and "--drop-tracks" in ran.out
-    assert "1 finished segments in" in ran.out
+    assert "1 finished segment in" in ran.out
     again = afitrt(*command, "--drop-tracks", "audio")
     assert again.code == 0, again.err
     events = [json.loads(line) for line in again.out.splitlines()]

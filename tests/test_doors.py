@@ -187,7 +187,7 @@ def test_pictures_are_replaced_only_when_told(stills: Path, tmp_path: Path) -> N
     write(out / "mine.png", noise(1)[0])
     refused(afitrt(*ask), 4, "2 pictures", "--overwrite")
     ran = afitrt(*ask, "--overwrite")
-    assert ran.code == 0 and "1 older pictures" in ran.err
+    assert ran.code == 0 and "removed: 1 older picture with" in ran.err
     assert names(out) == [*(f"{number:09}.png" for number in range(1, 25)), "mine.png"]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from afitrt.cli.flags import whole
-from afitrt.errors import PartialInputError, UsageError
+from afitrt.errors import PartialInputError, UsageError, counted
 from afitrt.places import check_name
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _print(comparison: Comparison, frames: list[int], drawn: Path | None) -> Non
 
     first, equal = comparison.first, int((~_differs(comparison)).sum())
     size = f"{first.width}x{first.height}, {comparison.compared_as}"
-    stdout.print(f"{comparison.frames} frames compared, {equal} of them equal; {size}", markup=False)
+    stdout.print(f"{counted(comparison.frames, 'frame')} compared, {equal} of them equal; {size}", markup=False)
     table = Table("", "mean", "min", box=None)
     table.add_row("PSNR, dB", f"{comparison.mean_psnr:.2f}", f"{comparison.psnr.min():.2f}")
     table.add_row("SSIM", f"{comparison.ssim.mean():.4f}", f"{comparison.ssim.min():.4f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from datetime import timedelta
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from afitrt import events
-from afitrt.errors import AfitrtError, OutputError, stopped
+from afitrt.errors import AfitrtError, OutputError, counted, stopped
 from afitrt.places import readable
 from afitrt.system import nobody_reads
 
@@ -41,12 +42,11 @@ def print_json(value: Any) -> None:
 
 
 def duration(seconds: float) -> str:
-    """A duration rounded up to the largest unit that fits: "3 minutes", "2 days"."""
+    """A duration rounded up to the largest unit that fits: "3 minutes", "1 second"."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds > length:
-            count = -(-seconds // length)
-            return f"{count:.0f} {unit}s"
-    return f"{max(1, -(-seconds // 1)):.0f} seconds"
+            return counted(math.ceil(seconds / length), unit)
+    return counted(max(1, math.ceil(seconds)), "second")
 
 
 class Reporter:
@@ -112,25 +112,25 @@ class Reporter:
         elif event.seconds is not None:
             hint = "" if event.device else "; `afitrt doctor` says how to use a GPU"
             where = event.device or "this CPU"
-            stderr.print(f"at most {duration(event.seconds)} on {where} for the network, {memory}{hint}", markup=False)
+            stderr.print(f"about {duration(event.seconds)} on {where}, {memory}{hint}", markup=False)
         if not stderr.is_terminal:
             return
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[fps]} fps, {task.fields[scenes]} scenes"),
+            TextColumn("{task.fields[fps]} fps, {task.fields[scenes]}"),
             TimeRemainingColumn(),
             console=stderr,
         )
-        self._task = self._bar.add_task("pictures", total=event.outputs, completed=event.finished, fps="-", scenes=0)
+        self._task = self._bar.add_task("pictures", total=event.outputs, completed=event.finished, fps="-", scenes="")
         self._bar.start()
 
     def _advance(self, event: events.Progress) -> None:
         if self._bar is not None:
             speed = self._bar.tasks[0].speed
             fps = f"{speed:.2f}" if speed else "-"
-            self._bar.update(self._task, completed=event.outputs, scenes=event.scenes, fps=fps)
+            self._bar.update(self._task, completed=event.outputs, scenes=counted(event.scenes, "scene"), fps=fps)
 
     def _done(self, event: events.Done) -> None:
         if self._bar is not None:
@@ -140,8 +140,9 @@ class Reporter:
             for name, cost in event.stages.items():
                 stderr.print(f"{name}: {cost['calls']:.0f} calls, {cost['seconds']:.2f} s", markup=False)
         self._results.print(
-            f"{event.output}: {event.frames} frames in, {event.outputs} pictures out at {event.rate} fps"
+            f"{event.output}: {counted(event.frames, 'frame')} in, {counted(event.outputs, 'picture')} out at "
+            f"{event.rate} fps"
             f"{' on average, as the source varies' if event.varies else ''}, "
-            f"{event.scenes} scenes, {event.seconds:.1f} s{peak}",
+            f"{counted(event.scenes, 'scene')}, {event.seconds:.1f} s{peak}",
             markup=False,
         )

@@ -10,7 +10,7 @@ import typer
 
 from afitrt.cli.crews import FarmPaths
 from afitrt.cli.segments import Folder, JobFile, Source, folder_of
-from afitrt.errors import UsageError
+from afitrt.errors import UsageError, counted
 
 app = typer.Typer(help="Jobs for render farms.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -56,6 +56,6 @@ def template(
     with written_aside(to) as aside:
         aside.write_text(room.text(room.template(film)), encoding="utf-8")
     given = [word for name, path in room.wanted(film).items() for word in ("-p", f"{name}={path}")]
-    stdout.print(f"{to}: {film.segments} segments", markup=False)
+    stdout.print(f"{to}: {counted(film.segments, 'segment')}", markup=False)
     words = ["openjd", "run", str(to), "--step", "join", "--run-dependencies", *given]
     stdout.print(f"to run it here: {shlex.join(words)}", markup=False)

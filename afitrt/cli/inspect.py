@@ -14,7 +14,7 @@ import typer
 from afitrt.cli.flags import EncodeFlags, FilterFlags, ModelFlags, SceneFlags, ScheduleFlags, grouped, whole
 from afitrt.cli.jobs import JobFlags
 from afitrt.cli.segments import folder_of
-from afitrt.errors import UsageError
+from afitrt.errors import UsageError, counted
 from afitrt.options import Job, SceneOptions, ScheduleOptions
 from afitrt.places import check_name
 
@@ -77,7 +77,8 @@ def _write_job(job: Job, path: Path) -> None:
     if plan.damage:
         stderr.print(f"warning: {job.source} is damaged: {plan.damage}", style="yellow", markup=False)
     count = len(plan.segments)
-    stdout.print(f"{path}: {plan.outputs} pictures in {count} segments, {len(plan.cuts) + 1} scenes", markup=False)
+    made = f"{counted(plan.outputs, 'picture')} in {counted(count, 'segment')}, {counted(len(plan.cuts) + 1, 'scene')}"
+    stdout.print(f"{path}: {made}", markup=False)
     stdout.print(f"next: afitrt render {path} --segments 0-{count - 1}, then afitrt join {path} OUT.mkv", markup=False)
 
 
@@ -140,7 +141,8 @@ def _verdicts(info: VideoInfo, options: SceneOptions, watch: Watch | None = None
         from afitrt.cli.console import stderr
 
         told = "; ".join(reader.errors[-2:]) or info.damage
-        stderr.print(f"warning: {info.path} is damaged: {reader.frames} frames decode ({told})", markup=False)
+        found = f"{info.path} is damaged: {counted(reader.frames, 'frame')} decoded ({told})"
+        stderr.print(f"warning: {found}", markup=False)
 
 
 def _given_rate(text: str | None) -> Fraction | None:
@@ -200,5 +202,6 @@ def _print_plan(timeline: list[Frame | End], options: ScheduleOptions) -> None:
     stdout.print(f"matchings: {summary.matchings}")
     stdout.print(f"inferences: {summary.inferences}")
     if options.correct and options.n_forward > 1:
-        stdout.print(f"correcting an edge: {room.correction_cost(options.n_forward)} inferences before any are shared")
+        cost = counted(room.correction_cost(options.n_forward), "inference")
+        stdout.print(f"correcting an edge: {cost} before any are shared")
     _warn(costs(options))

@@ -11,7 +11,7 @@ import typer
 
 from afitrt.cli.flags import whole
 from afitrt.cli.jobs import numbers
-from afitrt.errors import UsageError
+from afitrt.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from afitrt.segments import Plan
@@ -89,7 +89,7 @@ def join(
     count = pipeline.join(
         plan, placing, output, Reporter(str(job)), name=str(job), partial=partial, overwrite=overwrite
     )
-    stdout.print(f"{output}: {count} pictures", markup=False)
+    stdout.print(f"{output}: {counted(count, 'picture')}", markup=False)
 
 
 def folder_of(job: Path, folder: Path | None) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from afitrt import segments, video
-from afitrt.errors import AfitrtError, PartialInputError, UsageError, stopped
+from afitrt.errors import AfitrtError, PartialInputError, UsageError, counted, stopped
 from afitrt.events import Done, Note, Progress, SceneFound, SegmentDone, Started, Tell, Warned
 from afitrt.options import Job
 from afitrt.pipeline.finding import prepare_or_find
@@ -196,14 +196,15 @@ class _Apart:
     def _keep(self, ranges: list[tuple[int, int]], store: Store) -> str | None:
         count = segments.contiguous(store, ranges)
         total = len(store.all_finished())
-        goes_on = f"{total} finished segments in {store.folder}, where the same command goes on" if total else None
+        there = f"{counted(total, 'finished segment')} in {store.folder}"
+        goes_on = f"{there}, where the same command goes on" if total else None
         if not count:
             return goes_on
         partial = self._task.partial
         with suppress(AfitrtError):
             pieces = [store.path(number) for number in range(count)]
             segments.put_together(pieces, ranges[count - 1][1], self._task, partial)
-            return f"{partial} ({ranges[count - 1][1]} pictures), {goes_on}"
+            return f"{partial} ({counted(ranges[count - 1][1], 'picture')}), {goes_on}"
         return goes_on
 
     def _told(self, plan: Plan) -> Done:

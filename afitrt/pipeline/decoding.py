@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from afitrt import estimate, video
 from afitrt.channel import Channel
-from afitrt.errors import InputError
+from afitrt.errors import InputError, counted
 from afitrt.frames import Pixels
 from afitrt.pipeline.preparing import Prepared
 from afitrt.pipeline.workers import Worker
@@ -72,7 +72,7 @@ class SegmentDecoder:
     def _next(self, frames: Iterator[Pixels]) -> Pixels:
         pixels = next(frames, None)
         if pixels is None:
-            raise self._differs(f"{self._count} frames")
+            raise self._differs(counted(self._count, "frame"))
         self._hashes.add(pixels)
         self._count += 1
         begin, end = self._segment.frames

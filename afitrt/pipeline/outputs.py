@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from afitrt import video
-from afitrt.errors import AfitrtError
+from afitrt.errors import AfitrtError, counted
 from afitrt.events import Event
 from afitrt.pipeline.preparing import Prepared
 from afitrt.pipeline.segmented import SegmentedFile, SegmentWriter, work_folder
@@ -25,6 +25,8 @@ class Output(Protocol):
     """Outputs that are still to be made; None for all."""
     finished: int
     """How many an earlier run has made."""
+    length: int
+    """Most outputs that one encoder takes from start to end."""
 
     @property
     def writer(self) -> Pictures:
@@ -54,6 +56,7 @@ class Whole:
 
     part: Part | None = None
     finished = 0
+    length = 1 << 30
 
     def watch(self, decoded: Decoded) -> None:
         """See Output."""
@@ -94,7 +97,7 @@ class VideoFile(Whole):
             self._mux(partial, count)
         except AfitrtError:
             self._aside.replace(partial)
-        return f"{partial} ({count} pictures)"
+        return f"{partial} ({counted(count, 'picture')})"
 
     def close(self) -> None:
         """See Output."""
@@ -111,11 +114,11 @@ class PictureFiles(Whole):
     def publish(self) -> list[str]:
         """See Output: older pictures with higher numbers would follow ours, so they go."""
         removed = self.writer.remove_older()
-        return [f"{removed} older pictures with higher numbers were removed"] if removed else []
+        return [f"removed: {counted(removed, 'older picture')} with higher numbers"] if removed else []
 
     def keep(self) -> str | None:
         """See Output."""
-        return f"{self._pattern} ({self.writer.frames} pictures)" if self.writer.frames else None
+        return f"{self._pattern} ({counted(self.writer.frames, 'picture')})" if self.writer.frames else None
 
 
 class Pipe(Whole):

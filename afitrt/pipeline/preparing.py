@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from afitrt import estimate, models, video
+from afitrt.errors import counted
 from afitrt.events import Note, Tell, Warned
 from afitrt.frames import VideoInfo
 from afitrt.models.protocol import Interpolator
@@ -43,7 +44,8 @@ def survey(job: Job, tell: Tell) -> Prepared:
     began = time.monotonic()
     info = video.probe_source(job.source, job.rate, job.filters, job.video)
     if job.filters:
-        tell(Note(f"filters run once to learn what they give: {info.frames} frames, {time.monotonic() - began:.1f} s"))
+        frames, seconds = counted(info.frames, "frame"), time.monotonic() - began
+        tell(Note(f"filters run once to learn what they give: {frames}, {seconds:.1f} s"))
     model = models.resolved(job.model, info.width, info.height)
     if model.scale not in (1.0, job.model.scale):
         tell(Note(f"--scale auto is {model.scale:g} for {info.width}x{info.height}"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
 
 from afitrt import estimate, models, video
-from afitrt.errors import AfitrtError, PartialInputError, stopped
+from afitrt.errors import AfitrtError, PartialInputError, counted, stopped
 from afitrt.events import Done, Note, Progress, SceneFound, Started, Tell, Warned
 from afitrt.models.protocol import Interpolator
 from afitrt.options import Job
@@ -16,6 +17,7 @@ from afitrt.pipeline.finding import prepare_or_find
 from afitrt.pipeline.folders import reserved
 from afitrt.pipeline.outputs import Output, output_of
 from afitrt.pipeline.preparing import Prepared, make
+from afitrt.pipeline.rehearsal import rehearse
 from afitrt.pipeline.workers import Decoder, Encoder, Watch
 from afitrt.render import Decoded, Renderer
 from afitrt.schedule import End
@@ -64,12 +66,15 @@ class Run:
             estimate.reserve(self._task.schedule, self._task.info, yuv or written, self._task.frames)
             with decoder as decoded:
                 head = list(islice(decoded, 2))
-                self._start(head, output.finished)
+                self._start(head, decoder, output)
                 outputs = self._encoded(chain(head, decoded), output)
             self._waited["decoder"] = round(decoder.waited, 3)
             self._publish(outputs, decoder.count, output)
         except BaseException as failure:
-            raise _with_kept(failure, output.keep()) from failure
+            error = stopped(failure)
+            if isinstance(error, AfitrtError):
+                error.kept = output.keep()
+            raise error from (failure.__cause__ if error is failure else failure)
         finally:
             output.close()
         done = self._done(outputs, time.monotonic() - began)
@@ -77,7 +82,7 @@ class Run:
         if decoder.damage:
             raise PartialInputError(
                 f"{self._task.info.path} is damaged: {decoder.damage}",
-                "a whole source" if self._task.frames is None else f"{self._task.frames} frames",
+                "a whole source" if self._task.frames is None else counted(self._task.frames, "frame"),
                 self._remedy(decoder.count),
             )
         return done
@@ -93,14 +98,19 @@ class Run:
     def _note(self, text: str) -> None:
         self._tell(Note(text))
 
-    def _start(self, head: list[Decoded | End], finished: int) -> None:
-        task, use = self._task, models.device_use(self._interpolator)
-        seconds = None
+    def _expected(self, head: list[Decoded | End], decoder: Decoder, output: Output) -> float | None:
+        """Seconds that the run will take; None where nothing can be timed, and of a pipe, whose length nobody knows."""
+        task = self._task
         frames = [item.pixels for item in head if isinstance(item, Decoded)]
-        if len(frames) == 2 and task.frames is not None:
-            clock = estimate.time_pair(self._interpolator, frames[0], frames[1])
-            seconds = estimate.seconds(clock, task.frames, task.schedule, task.rate / task.source_rate)
-            seconds *= 1 - finished / max(1, task.outputs(task.frames))
+        if len(frames) < 2 or task.frames is None:
+            return None
+        each, outputs = rehearse(self._prepared, self._interpolator, frames, task.frames), task.outputs(task.frames)
+        made = each.network + outputs * each.picture + math.ceil(outputs / output.length) * each.segment
+        return task.frames * decoder.pace + made * (1 - output.finished / max(1, outputs))
+
+    def _start(self, head: list[Decoded | End], decoder: Decoder, output: Output) -> None:
+        task, use = self._task, models.device_use(self._interpolator)
+        seconds = self._expected(head, decoder, output)
         self._tell(
             Started(
                 source=str(task.info.path),
@@ -115,7 +125,7 @@ class Run:
                 memory=self._prepared.memory,
                 device=use.name,
                 device_memory=use.planned,
-                finished=finished,
+                finished=output.finished,
             )
         )
 
@@ -155,9 +165,8 @@ class Run:
     def _publish(self, outputs: int, frames: int, output: Output) -> None:
         expected = self._task.outputs(frames)
         if outputs != expected:
-            raise AfitrtError(
-                f"{outputs} pictures were made of {frames} frames", f"{expected}", "report this command as a defect"
-            )
+            made = f"{counted(outputs, 'picture')} made of {counted(frames, 'frame')}"
+            raise AfitrtError(made, f"{expected}", "report this command as a defect")
         for note in output.publish():
             if note not in self._prepared.warnings:
                 self._tell(Warned(note))
@@ -180,10 +189,3 @@ class Run:
             },
             waited=self._waited,
         )
-
-
-def _with_kept(failure: BaseException, kept: str | None) -> BaseException:
-    failure = stopped(failure)
-    if isinstance(failure, AfitrtError):
-        failure.kept = kept
-    return failure

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from afitrt import video
-from afitrt.errors import AfitrtError
+from afitrt.errors import AfitrtError, counted
 from afitrt.events import Event, SegmentDone
 from afitrt.frames import Pixels
 from afitrt.pipeline.placing import joined_file, put_in_place
@@ -140,7 +140,8 @@ class SegmentedFile:
 
     def __init__(self, prepared: Prepared, recipe: Recipe, store: Store) -> None:
         self._task, self._store = prepared.task, store
-        self._cutter = Cutter(recipe.segment_outputs)
+        self.length = recipe.segment_outputs
+        self._cutter = Cutter(self.length)
         self._done = store.all_finished()
         self._frames = self._scenes = 0
         self.finished = sum(end - start for start, end in (each.outputs for each in self._done.values()))
@@ -196,10 +197,10 @@ class SegmentedFile:
             if count:  # A finished segment stays where the next run finds it.
                 return self._goes_on(count)
             pieces[0].replace(partial)
-        return ", ".join([f"{partial} ({outputs} pictures)", *([self._goes_on(count)] if count else [])])
+        return ", ".join([f"{partial} ({counted(outputs, 'picture')})", *([self._goes_on(count)] if count else [])])
 
     def _goes_on(self, count: int) -> str:
-        return f"{count} finished segments in {self._store.folder}, where the same command goes on"
+        return f"{counted(count, 'finished segment')} in {self._store.folder}, where the same command goes on"
 
     def close(self) -> None:
         """See Output: what is finished stays."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from afitrt import estimate, video
 from afitrt.channel import Channel, ChannelClosed
-from afitrt.errors import RenderError
+from afitrt.errors import RenderError, counted
 from afitrt.frames import Pixels
 from afitrt.render import Decoded
 from afitrt.scenes import Verdict, detector, sample
@@ -76,6 +76,7 @@ class Decoder:
         rate = task.source_rate if task.normalised else None
         self._reader = video.open_reader(task.info, (task.first, task.last), rate, yuv=yuv)
         self.count = 0
+        self._busy = 0.0
         self.damage: str | None = None
         self._worker = Worker("decoder", self._decode, self._channel.finish)
 
@@ -88,6 +89,11 @@ class Decoder:
         """Seconds that rendering waited for frames."""
         return self._channel.empty_seconds
 
+    @property
+    def pace(self) -> float:
+        """Seconds for each frame so far, without those in which there was no room for more."""
+        return self._busy / max(1, self.count)
+
     def __exit__(self, *_: object) -> None:
         self._channel.close()
         self._reader.stop()
@@ -96,6 +102,7 @@ class Decoder:
     def _decode(self) -> None:
         task, yuv = self._task, self._yuv
         scenes = detector(task.job.scenes, task.first, yuv)
+        began = time.monotonic()
         with self._reader as reader:
             for pixels in reader:
                 verdict, seconds = scenes.judge(pixels), task.time(self.count)
@@ -103,9 +110,12 @@ class Decoder:
                     self._watch(verdict, seconds, sample(pixels, yuv)[0] if yuv else pixels)
                 self._channel.put(Decoded(Frame(seconds, verdict.cut), pixels), pixels.nbytes)
                 self.count += 1
+                self._busy = time.monotonic() - began - self._channel.full_seconds
         if not reader.complete:
             errors = "; ".join(reader.errors[-2:]) or task.info.damage
-            found = f"{self.count} frames" if task.frames is None else f"{self.count} of {task.frames} frames"
+            found = counted(self.count, "frame")
+            if task.frames is not None:
+                found = f"{self.count} of {counted(task.frames, 'frame')}"
             self.damage = f"{found} could be decoded" + (f" ({errors})" if errors else "")
         self._channel.put(End(task.time(self.count)), 0)
         self._channel.finish()

@@ -12,6 +12,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from afitrt.errors import counted
 from afitrt.report.timeline import timeline
 from afitrt.report.watching import CUTS_SHOWN, Sides, Watched
 
@@ -31,9 +32,10 @@ def _head(facts: Mapping[str, Any]) -> str:
     output = f" → {facts['output']['path']}" if facts["output"] else ""
     lines = [f"<h1>{escape(facts['source']['path'] + output)}</h1>"]
     if done:
-        made = f"{done['frames']} frames in, {done['outputs']} pictures out at {_rate(done['rate'])} fps"
+        made = f"{counted(done['frames'], 'frame')} in, {counted(done['outputs'], 'picture')} out"
+        made += f" at {_rate(done['rate'])} fps"
         made += " on average" if done["varies"] else ""
-        lines.append(_soft(f"{made}, {done['scenes']} scenes, {_clock(done['seconds'])} of work"))
+        lines.append(_soft(f"{made}, {counted(done['scenes'], 'scene')}, {_clock(done['seconds'])} of work"))
     if error:
         told = [f"{error['found']}; expected: {error['expected']}; try: {error['hint']}"]
         kept = [f"kept: {error['kept']}"] if error["kept"] else []

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from afitrt import video
-from afitrt.errors import InputError
+from afitrt.errors import InputError, counted
 from afitrt.schedule import Range
 from afitrt.segments.store import Sidecar, Store
 from afitrt.task import Task
@@ -41,7 +41,7 @@ def join(store: Store, ranges: Sequence[Range], task: Task, out: Path, hint: str
     if absent := missing(store, ranges):
         listed = numbers_text(absent)
         raise InputError(
-            f"{len(absent)} of {len(ranges)} segments are not finished: {listed}",
+            f"{len(absent)} of {counted(len(ranges), 'segment')} not finished: {listed}",
             f"all of them in {store.folder}",
             hint.format(listed.replace(" ", "")),
         )
