@@ -16,8 +16,8 @@ from clip import fetch_clip
 from afitrt import video
 from afitrt.frames import Pixels
 
-FRAMES = 16
-SIZE = "448x256"
+FRAMES = 14
+SIZE = "640x384"
 
 
 def cut_sample(clip: Path, folder: Path) -> Path:
