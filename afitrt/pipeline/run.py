@@ -71,9 +71,9 @@ class Run:
             self._waited["decoder"] = round(decoder.waited, 3)
             self._publish(outputs, decoder.count, output)
         except BaseException as failure:
-            error = stopped(failure)
+            error, kept = stopped(failure), output.keep()
             if isinstance(error, AfitrtError):
-                error.kept = output.keep()
+                error.kept = kept
             raise error from (failure.__cause__ if error is failure else failure)
         finally:
             output.close()
