@@ -30,14 +30,13 @@ FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
 @pytest.mark.slow
 @pytest.mark.parametrize("segments", [(), ("--segment-outputs", 100)])
 def test_the_estimate_counts_decoding_and_encoding(tmp_path: Path, segments: tuple[object, ...]) -> None:
-    """A quarter of what the run takes at least; the network alone is less than a tenth of it."""
+    """The network alone is a fifth of it, and as much was the estimate before."""
     source = pattern(tmp_path / "in.mkv", seconds=60)
     ran = afitrt("interpolate", source, tmp_path / "out.mkv", *FAST, "--json", *segments)
     assert ran.code == 0, ran.err
     events = [json.loads(line) for line in ran.out.splitlines()]
     (start,), (done,) = ([each for each in events if each["event"] == kind] for kind in ("start", "done"))
-    network = sum(each["seconds"] for each in done["stages"].values())
-    assert network < done["seconds"] / 4 < start["seconds"] < 8 * done["seconds"]
+    assert done["seconds"] / 2.5 < start["seconds"] < 5 * done["seconds"]
 
 
 @pytest.mark.parametrize(
