@@ -6,7 +6,7 @@ export AFITRT_HOME ?= $(CURDIR)
 export PYTHONPATH := $(CURDIR)/export:$(CURDIR)/bench:$(CURDIR)/tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-quick check graphs figures docs bench bench-quick clean
+.PHONY: help demo test test-quick test-ffmpeg check graphs figures docs bench bench-quick clean
 
 help:  ## show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ demo: $(VENV)/run.stamp  ## smooth a real clip with the real network
 	$(BIN)/python bench/demo.py demo
 
 # Two test processes share two cores: torch's threads must not spin while they wait for each other.
-test test-quick: export GOMP_SPINCOUNT := 0
+test test-quick test-ffmpeg: export GOMP_SPINCOUNT := 0
 
 test: $(VENV)/export.stamp check  ## all tests
 	@mkdir -p .cache
@@ -37,6 +37,16 @@ test: $(VENV)/export.stamp check  ## all tests
 test-quick: $(VENV)/dev.stamp check  ## tests that need neither network, weights nor torch
 	@mkdir -p .cache
 	$(BIN)/python -m pytest -n 2 --basetemp .cache/pytest -m 'not weights and not export and not slow'
+
+# make test-ffmpeg FFMPEG=/another/ffmpeg: files are made by the bundled ffmpeg, and read and encoded by that one.
+FFMPEG ?= /usr/bin/ffmpeg
+FILE_TESTS := $(wildcard tests/test_video*.py) $(patsubst %,tests/test_%.py,\
+	bad_input compare damage doors filters matrix planes preview times)
+
+test-ffmpeg: export AFITRT_FFMPEG = $(FFMPEG)
+test-ffmpeg: $(VENV)/dev.stamp  ## tests of files with another ffmpeg than the one that would be used
+	@mkdir -p .cache
+	$(BIN)/python -m pytest -n 2 --dist worksteal --basetemp .cache/pytest -m 'not weights and not export' $(FILE_TESTS)
 
 check: $(VENV)/dev.stamp  ## lint and types
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from afitrt.errors import AfitrtError
 from afitrt.runtimes import cuda, kernels, ncnn
 from afitrt.runtimes.choosing import present_gpu
 from afitrt.runtimes.tensorrt import FLAVOURS, KERNEL_STAGES, installed
+from afitrt.video.encoders import REPEATABLE_X265, params_for
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _described_ffmpeg(place: str, used: video.Ffmpeg, there: dict[str, video.Ffm
         newest = used.age == max(each.age for each in there.values())
         why = "none here is newer" if newest else "it has the zscale filter"
         reason = f"{video.SETTING} names it" if set_by_hand else why
-        purpose = f"reads, encodes and copies; {reason}"
+        purpose = f"reads and encodes; {reason}"
     elif only := [] if set_by_hand else [name for name in video.ENCODERS if video.find_for(name) == tool]:
         purpose = f"encodes {', '.join(map(video.friendly_name, only))}, which the other one does not have"
     else:
@@ -77,16 +78,21 @@ def _described_ffmpeg(place: str, used: video.Ffmpeg, there: dict[str, video.Ffm
 
 def _encoders() -> list[Finding]:
     present = video.present_encoders()
+    absent = "install an ffmpeg built with it, or choose another --codec"
     return [
-        Finding(
-            f"encoder {name}",
-            name in present,
-            "present" if name in present else "not in this ffmpeg",
-            "" if name in present else "install an ffmpeg built with it, or choose another --codec",
-        )
+        Finding(f"encoder {name}", True, _described_encoder(name))
+        if name in present
+        else Finding(f"encoder {name}", False, "not in this ffmpeg", absent)
         for name, encoder in video.ENCODERS.items()
         if not encoder.hardware
     ]
+
+
+def _described_encoder(name: str) -> str:
+    if not params_for(video.find_for(name), name):
+        return "present"
+    repeatable = ".".join(map(str, REPEATABLE_X265))
+    return f"present, older than {repeatable}: works on one frame at a time, for equal bytes"
 
 
 def _runtime() -> list[Finding]:

@@ -17,9 +17,9 @@ X265 = ("-c:v", "libx265", "-preset", "ultrafast")
 def hdr10(path: Path, *encode: object, seconds: float = 0.2) -> Path:
     """PQ with HDR10's facts; what the encoder and the container do with them is ffmpeg's."""
     raw = path.with_suffix(".yuv")
-    ffmpeg("-f", "lavfi", "-i", f"testsrc2=s=64x48:r=25:d={seconds},{PQ}", "-f", "rawvideo", raw)
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=s=64x64:r=25:d={seconds},{PQ}", "-f", "rawvideo", raw)
     facts = ("-mastering_display", MASTERING, "-content_light", LIGHT)
-    shape = ("-f", "rawvideo", "-pix_fmt", "yuv420p10le", "-video_size", "64x48", "-framerate", 25)
+    shape = ("-f", "rawvideo", "-pix_fmt", "yuv420p10le", "-video_size", "64x64", "-framerate", 25)
     ffmpeg(*facts, *shape, "-i", raw, "-vf", PQ, *(encode or X265), path)
     raw.unlink()
     return path

@@ -31,7 +31,7 @@ class Clip:
     tags: str = ""
     filters: str = ""
     rate: str = "25"
-    size: str = "64x48"
+    size: str = "64x64"
     audio: tuple[str, ...] = ()
     subtitles: tuple[str, ...] = ()
     font: bool = False

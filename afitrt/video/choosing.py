@@ -11,6 +11,7 @@ from afitrt.options import EncodeOptions
 from afitrt.video.arguments import check_arguments
 from afitrt.video.colour import PixelFormat, pixel_format
 from afitrt.video.encoders import ENCODERS, PLAIN, PNG, Y4M, Encoder, encoder_name, friendly_name
+from afitrt.video.finding import find_for
 
 # Below this FFV1 finds no slices for subsampled chroma.
 TINY = 16
@@ -42,15 +43,16 @@ def choose_encoding(
             f"--codec {there[0]}" if there else "install a complete ffmpeg",
         )
     notes: list[str] = []
-    if min(info.width, info.height) < ENCODERS[name].minimum and not encode.pix_fmt:
-        small = ENCODERS[name].minimum
+    if min(info.width, info.height) < (small := _minimum(info, name)) and not encode.pix_fmt:
         notes.append(f"{info.width}x{info.height} is under {small} pixels, too small for {name}: written as FFV1")
         name, encode = "ffv1", replace(encode, preset=None, crf=None, extra=())
     encoder = ENCODERS[name]
     check_arguments(name, encode.extra)
     if container not in encoder.containers:
         raise OutputError(
-            f"{container} cannot hold {name}", f"one of {', '.join(encoder.containers)}", "name the output .mkv"
+            "; ".join([*notes, f"{container} cannot hold {name}"]),
+            f"one of {', '.join(encoder.containers)}",
+            "name the output .mkv",
         )
     if encode.pix_fmt:
         _check_pix_fmt(info, name, encode.pix_fmt)
@@ -106,12 +108,21 @@ def _check_pix_fmt(info: VideoInfo, name: str, wanted: str) -> None:
             f"one of {', '.join(encoder.pix_fmts)}",
             f"--pix-fmt {encoder.pix_fmts[0]}",
         )
-    if not _holds(encoder, pixel_format(wanted), info) or min(info.width, info.height) < encoder.minimum:
+    small = _minimum(info, name)
+    if not _holds(encoder, pixel_format(wanted), info) or min(info.width, info.height) < small:
         raise UsageError(
             f"--pix-fmt {wanted} cannot hold {info.width}x{info.height} with {name}",
-            f"whole chroma samples, and at least {encoder.minimum} pixels each way",
+            f"whole chroma samples, and at least {small} pixels each way",
             "leave --pix-fmt out: a format that can is chosen",
         )
+
+
+def _minimum(info: VideoInfo, name: str) -> int:
+    """The smallest width and height that the encoder takes, as far as this picture is concerned."""
+    encoder = _row_of(name)
+    doubtful = encoder.minimum <= min(info.width, info.height) < encoder.doubted
+    refused = doubtful and not find_for(name).encodes(name, info.width, info.height)
+    return encoder.doubted if refused else encoder.minimum
 
 
 def _holds(encoder: Encoder, pixels: PixelFormat, info: VideoInfo) -> bool:

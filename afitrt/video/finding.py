@@ -64,9 +64,19 @@ class Ffmpeg:
         """Names of the options that one encoder has for itself, without their dashes."""
         return _encoder_options(self.path, name)
 
+    def encodes(self, name: str, width: int, height: int) -> bool:
+        """Has this encoder a build that takes pictures of this size? Asked by a trial."""
+        return _trial(self.path, name, width, height)[0]
+
+    @property
+    def x265(self) -> tuple[int, int]:
+        """The version of the x265 that it was built with, (0, 0) where that does not say."""
+        version = re.search(r"HEVC encoder version (\d+)\.(\d+)", _trial(self.path, "libx265", 64, 64)[1])
+        return (int(version[1]), int(version[2])) if version else (0, 0)
+
 
 def find() -> Ffmpeg:
-    """The ffmpeg that reads and writes everything: that of AFITRT_FFMPEG, else the newest, of equal ones the system's.
+    """The ffmpeg that reads and encodes: that of AFITRT_FFMPEG, else the newest, of equal ones the system's.
 
     Raises MissingToolError when none of them runs and has the zscale filter, or AFITRT_FFMPEG does not.
     """
@@ -139,6 +149,18 @@ def _inspect(path: str) -> Ffmpeg | None:
 @cache
 def _encoder_options(path: str, name: str) -> frozenset[str]:
     return frozenset(re.findall(r"^ {2}-(\S+) +<", _ask(path, "-h", f"encoder={name}"), re.MULTILINE))
+
+
+@cache
+def _trial(path: str, encoder: str, width: int, height: int) -> tuple[bool, str]:
+    """Could one picture be encoded, and what was said about it."""
+    picture = ("-f", "lavfi", "-i", "color", "-vf", f"scale={width}:{height}", "-frames:v", "1")
+    command = [path, "-hide_banner", "-nostdin", *picture, "-c:v", encoder, "-f", "null", "-"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return False, ""
+    return done.returncode == 0, done.stderr.decode(errors="replace")
 
 
 def _ask(path: str, *question: str) -> str:

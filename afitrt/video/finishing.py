@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from afitrt.video import matroska
-from afitrt.video.matroska import Element
 
 ENTRY, NUMBER, NAME, VIDEO, CODEC_DELAY, TRACK_UID = 0xAE, 0xD7, 0x536E, 0xE0, 0x56AA, 0x73C5
 DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
@@ -74,10 +73,6 @@ class Finishing:
             return body
         name = {NAME: remarks.name.encode()} if remarks.name else {}
         kept = [each for each in matroska.children(body) if each[0] != NAME]
-        kept = [(ident, _with(inner, remarks.video) if ident == VIDEO else inner) for ident, inner in kept]
-        return _with(matroska.joined(kept), {**name, **remarks.track})
-
-
-def _with(body: bytes, elements: dict[int, bytes]) -> bytes:
-    kept: list[Element] = [each for each in matroska.children(body) if each[0] not in elements]
-    return matroska.joined(kept) + b"".join(matroska.element(*each) for each in elements.items())
+        inner = matroska.joined(kept)
+        inner = matroska.with_elements(inner, remarks.video, VIDEO) if remarks.video else inner
+        return matroska.with_elements(inner, {**name, **remarks.track})

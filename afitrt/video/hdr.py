@@ -10,10 +10,12 @@ import re
 import struct
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from afitrt.errors import InputError
 from afitrt.frames import Colour, ContentLight, Mastering, VideoInfo
+from afitrt.video import matroska
 from afitrt.video.ffmpeg import describe
 from afitrt.video.finding import Ffmpeg
 
@@ -21,6 +23,9 @@ from afitrt.video.finding import Ffmpeg
 _MASTERING = struct.Struct("=20i2i")
 _LIGHT = struct.Struct("=2I")
 CHROMATICITY, LUMINANCE = 50_000, 10_000
+# Of Matroska (RFC 9559, 5.1.4): from _RED_X on follow the other places of the primaries, the white and the luminance.
+_ENTRY, _VIDEO, _COLOUR = 0xAE, 0xE0, 0x55B0
+_MAX_CLL, _MAX_FALL, _MASTERING_METADATA, _RED_X = 0x55BC, 0x55BD, 0x55D0, 0x55D1
 # What describes single pictures: nothing tells how it looks between two of them.
 DYNAMIC = {
     "DYNAMIC_HDR_PLUS": "HDR10+",
@@ -108,7 +113,12 @@ def input_options(info: VideoInfo, tool: Ffmpeg) -> dict[str, str]:
     return {name: str(fact) for name, fact in facts.items() if fact is not None and name in tool.options}
 
 
-def encoder_params(info: VideoInfo, codec: str) -> dict[str, str]:
+def handed_over(tool: Ffmpeg) -> bool:
+    """Can this ffmpeg put the facts on pictures that come through a pipe?"""
+    return {"mastering_display", "content_light"} <= tool.options
+
+
+def encoder_params(info: VideoInfo, codec: str, tool: Ffmpeg) -> dict[str, str]:
     """The encoder's own parameters for the same facts, which an older ffmpeg needs."""
     mastering, light = info.mastering, info.content_light
     params: dict[str, str] = {}
@@ -116,10 +126,29 @@ def encoder_params(info: VideoInfo, codec: str) -> dict[str, str]:
         params["hdr10"] = "1"
         params |= {"master-display": str(mastering)} if mastering else {}
         params |= {"max-cll": str(light)} if light else {}
+    if codec == "libx264" and not handed_over(tool):
+        params |= {"mastering-display": str(mastering)} if mastering else {}
+        params |= {"cll": str(light)} if light else {}
     if codec == "libsvtav1":
         params |= {"mastering-display": _in_units(mastering)} if mastering else {}
         params |= {"content-light": str(light)} if light else {}
     return params
+
+
+def put_facts(path: Path, info: VideoInfo) -> None:
+    """Writes the facts into a finished Matroska file of one video: what `input_options` does with a newer ffmpeg."""
+    facts: dict[int, bytes | int] = {}
+    if mastering := info.mastering:
+        places = [value for each in (mastering.red, mastering.green, mastering.blue, mastering.white) for value in each]
+        values = [value / CHROMATICITY for value in places]
+        values += [mastering.brightest / LUMINANCE, mastering.darkest / LUMINANCE]
+        facts[_MASTERING_METADATA] = matroska.joined(
+            (_RED_X + number, struct.pack(">d", value)) for number, value in enumerate(values)
+        )
+    if light := info.content_light:
+        facts |= {_MAX_CLL: light.maximum, _MAX_FALL: light.average}
+    tracks = matroska.read(path)[matroska.TRACKS]
+    matroska.put(path, matroska.TRACKS, matroska.with_elements(tracks, facts, _ENTRY, _VIDEO, _COLOUR))
 
 
 def _in_units(mastering: Mastering) -> str:

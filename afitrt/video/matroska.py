@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -66,6 +66,20 @@ def element(ident: int, body: bytes | int) -> bytes:
 def joined(elements: Iterable[Element]) -> bytes:
     """The body of which `children` gives these."""
     return b"".join(element(*each) for each in elements)
+
+
+def with_elements(body: bytes, elements: Mapping[int, bytes | int], *path: int) -> bytes:
+    """The body with these elements in place of those of the same identities, at a path below it, which is made."""
+    inner = children(body)
+    if not path:
+        return joined(each for each in inner if each[0] not in elements) + b"".join(
+            element(*each) for each in elements.items()
+        )
+    if path[0] not in [ident for ident, _ in inner]:
+        inner.append((path[0], b""))
+    return joined(
+        (ident, with_elements(found, elements, *path[1:]) if ident == path[0] else found) for ident, found in inner
+    )
 
 
 def is_matroska(path: Path) -> bool:

@@ -21,7 +21,7 @@ from afitrt.options import EncodeOptions
 from afitrt.system import nobody_reads
 from afitrt.video import hdr
 from afitrt.video.colour import from_rgb, pixel_format, tagging
-from afitrt.video.encoders import ENCODERS, Y4M, encoder_arguments, friendly_name
+from afitrt.video.encoders import ENCODERS, Y4M, encoder_arguments, friendly_name, params_for
 from afitrt.video.ffmpeg import Child, command, ending, node_path, readable_path
 from afitrt.video.finding import SETTING, find_for, installed, present_encoders
 from afitrt.video.pipes import STDIO
@@ -57,6 +57,8 @@ class Writer:
             _output(self.path, info, rate, encode, yuv), *_device(encode), tool=find_for(encode.codec)
         )
         self._child: Child | None = None
+        behind = self.path != STDIO and not hdr.handed_over(find_for(encode.codec))
+        self._facts = info if behind and (info.mastering or info.content_light) else None
 
     def __enter__(self) -> Self:
         self._child = Child(self._command, stdin=True, stdout=None if self.path == STDIO else False)
@@ -111,6 +113,8 @@ class Writer:
                 f"the {self.frames} that were written",
                 "please report this with the encoder's name",
             )
+        if self._facts is not None:
+            hdr.put_facts(self.path, self._facts)
 
 
 def picture_type(encode: EncodeOptions) -> type[np.uint8] | type[np.uint16]:
@@ -134,7 +138,7 @@ def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, 
     """The ffmpeg-python node that encodes raw pictures from stdin."""
     import ffmpeg
 
-    colour, pix_fmt = output_colour(info, encode), str(encode.pix_fmt)
+    colour, pix_fmt, tool = output_colour(info, encode), str(encode.pix_fmt), find_for(encode.codec)
     aspect = info.sample_aspect
     shape = f"setsar={aspect.numerator}/{aspect.denominator}"
     converted = [f"format={pix_fmt}"] if yuv else from_rgb(info, colour, pix_fmt)
@@ -147,11 +151,11 @@ def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, 
         pix_fmt=raw_format(yuv) if yuv else "rgb48le" if picture_type(encode) is np.uint16 else "rgb24",
         video_size=(info.width, info.height),
         framerate=str(rate),
-        **hdr.input_options(info, find_for(encode.codec)),
+        **hdr.input_options(info, tool),
     )
     # FFV1 is given limited pictures unless the range is asked for in so many words.
     options = {
-        **encoder_arguments(encode, hdr.encoder_params(info, encode.codec)),
+        **encoder_arguments(encode, params_for(tool, encode.codec) | hdr.encoder_params(info, encode.codec, tool)),
         "color_range": str(colour.range),
         **({"chroma_sample_location": colour.chroma_location} if colour.chroma_location else {}),
         "vf": ",".join(filters),
