@@ -13,11 +13,11 @@ from afitrt.errors import AfitrtError, PartialInputError, counted, stopped
 from afitrt.events import Done, Note, Progress, SceneFound, Started, Tell, Warned
 from afitrt.models.protocol import Interpolator
 from afitrt.options import Job
+from afitrt.pipeline.calibration import calibrate
 from afitrt.pipeline.finding import prepare_or_find
 from afitrt.pipeline.folders import reserved
 from afitrt.pipeline.outputs import Output, output_of
 from afitrt.pipeline.preparing import Prepared, make
-from afitrt.pipeline.rehearsal import rehearse
 from afitrt.pipeline.workers import Decoder, Encoder, Watch
 from afitrt.render import Decoded, Renderer
 from afitrt.schedule import End
@@ -104,7 +104,7 @@ class Run:
         frames = [item.pixels for item in head if isinstance(item, Decoded)]
         if len(frames) < 2 or task.frames is None:
             return None
-        each, outputs = rehearse(self._prepared, self._interpolator, frames, task.frames), task.outputs(task.frames)
+        each, outputs = calibrate(self._prepared, self._interpolator, frames, task.frames), task.outputs(task.frames)
         made = each.network + outputs * each.picture + math.ceil(outputs / output.length) * each.segment
         return task.frames * decoder.pace + made * (1 - output.finished / max(1, outputs))
 

@@ -1,4 +1,4 @@
-"""The time that a run will take, from a rehearsal: one pair by the network, and a few pictures to the encoder."""
+"""The time that a run will take, measured on its first frames: one pair by the network, and a few pictures by the encoder."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from afitrt.render import Decoded, Renderer
 from afitrt.schedule import End, Frame
 
 QUICK_SECONDS = 0.05
-"""A pair that takes less is no longer most of the work: then the rehearsal renders, too."""
+"""A pair that takes less is no longer most of the work: then the measured pictures are rendered, too."""
 TRIAL_SECONDS = 0.5
 TRIAL_PICTURES = 64
 
 
 @dataclass(frozen=True)
-class Rehearsed:
+class Calibration:
     """Seconds: network, of all frames; picture, of each one that is made; segment, of one encoder's start and end."""
 
     network: float
@@ -33,7 +33,7 @@ class Rehearsed:
     segment: float
 
 
-def rehearse(prepared: Prepared, interpolator: Interpolator, frames: Sequence[Pixels], count: int) -> Rehearsed:
+def calibrate(prepared: Prepared, interpolator: Interpolator, frames: Sequence[Pixels], count: int) -> Calibration:
     """Tries a run on its first two frames. count: how many frames will be read.
 
     The interpolator's clock begins anew afterwards. What a pipe's reader does with pictures is not known, and not in
@@ -47,7 +47,7 @@ def rehearse(prepared: Prepared, interpolator: Interpolator, frames: Sequence[Pi
     with closing(_rendered(prepared, interpolator, frames) if quick else _alternating(frames)) as pictures:
         seconds, written = _encoded(prepared, chain(frames[:1], pictures))
     interpolator.clock.reset()
-    return Rehearsed(network, max(0.0, seconds - segment) / max(1, written - 1), segment)
+    return Calibration(network, max(0.0, seconds - segment) / max(1, written - 1), segment)
 
 
 def _alternating(frames: Sequence[Pixels]) -> Generator[Pixels, None, None]:
