@@ -1,4 +1,4 @@
-"""The time that a run will take, measured on its first frames: one pair by the network, and a few pictures by the encoder."""
+"""How long a run will take, measured on its first frames: a pair by the network, a few pictures by the encoder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from afitrt.pipeline.preparing import Prepared
 from afitrt.render import Decoded, Renderer
 from afitrt.schedule import End, Frame
 
-QUICK_SECONDS = 0.05
-"""A pair that takes less is no longer most of the work: then the measured pictures are rendered, too."""
+QUICK_SECONDS, SLOW_SECONDS = 0.05, 2.0
+"""A pair that takes less is not most of the work, and the measured pictures are rendered, too; beside one that takes
+more the encoder's share is small, and not worth the wait."""
 TRIAL_SECONDS = 0.5
-TRIAL_PICTURES = 64
+TRIAL_PICTURES, TRIAL_PIXELS = 64, 4_000_000
+"""Most pictures and pixels that an encoder is given: it takes many before it shows how long it works on them."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,16 @@ class Calibration:
 
 
 def calibrate(prepared: Prepared, interpolator: Interpolator, frames: Sequence[Pixels], count: int) -> Calibration:
-    """Tries a run on its first two frames. count: how many frames will be read.
+    """Tries the first two frames of a run. count: how many frames will be read.
 
-    The interpolator's clock begins anew afterwards. What a pipe's reader does with pictures is not known, and not in
-    the figures.
+    The interpolator's clock begins anew afterwards. What reads a pipe is not known, and not in the figures.
     """
     task = prepared.task
     clock = estimate.time_pair(interpolator, frames[0], frames[1])
-    quick = sum(clock.seconds.values()) < QUICK_SECONDS
+    quick = (pair := sum(clock.seconds.values())) < QUICK_SECONDS
     network = 0.0 if quick else estimate.seconds(clock, count, task.schedule, task.rate / task.source_rate)
+    if pair > SLOW_SECONDS:
+        return Calibration(network, 0.0, 0.0)
     segment = _encoded(prepared, frames[:1])[0]
     with closing(_rendered(prepared, interpolator, frames) if quick else _alternating(frames)) as pictures:
         seconds, written = _encoded(prepared, chain(frames[:1], pictures))
@@ -71,12 +74,14 @@ def _rendered(
 
 
 def _encoded(prepared: Prepared, pictures: Iterable[Pixels]) -> tuple[float, int]:
-    """Seconds for an encoder from start to end with as many pictures as half a second takes, and how many these are."""
+    """Seconds for an encoder from start to end with some of these pictures, and how many these are."""
     if video.container_of(prepared.task.output) == video.Y4M:
         return 0.0, 0
+    info = prepared.task.info
+    most = min(TRIAL_PICTURES, max(2, TRIAL_PIXELS // (info.width * info.height)))
     began = time.monotonic()
     with TemporaryDirectory(prefix="afitrt-") as folder, _writer(prepared, Path(folder)) as writer:
-        for picture in islice(pictures, TRIAL_PICTURES):
+        for picture in islice(pictures, most):
             writer.write(picture)
             if time.monotonic() - began > TRIAL_SECONDS:
                 break
