@@ -68,7 +68,7 @@ def test_every_command_takes_a_name_with_a_colon(tmp_path: Path, monkeypatch: py
     commands = (
         ("interpolate", "a:b.mkv", "c:d/e:f.mp4", *FAST, "--drop-tracks", "attachment,cover"),
         ("interpolate", "a:b.mkv", "c:d/%03d.png", "--model", "blend", "--codec", "png"),
-        ("interpolate", "a:b.mkv", "c:d/g:h.mkv", *FAST, "--workers", "1", "--vf", "hflip"),
+        ("interpolate", "a:b.mkv", "c:d/g:h.mkv", *FAST, "--workers", "1"),
         ("plan", "a:b.mkv", *FAST, "-o", "c:d/job:1.json"),
         ("render", "c:d/job:1.json", "--segment", "0"),
         ("join", "c:d/job:1.json", "c:d/i:j.mkv"),
@@ -198,6 +198,19 @@ def test_a_name_that_is_no_utf8_goes_every_way(tmp_path: Path, monkeypatch: pyte
     assert Path(f"{NOT_UTF8}.html").read_text(encoding="utf-8").count(r"\xff caf\xe9") >= 3
     ran = subprocess.run(command_line("interpolate", f"{NOT_UTF8}.mkv", *FAST), capture_output=True, check=False)
     assert ran.returncode == 4 and rb"\xff caf\xe9.50fps.mkv exists" in ran.stderr
+
+
+@pytest.mark.weights
+def test_a_home_whose_name_is_no_utf8(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights_home: Path, film: Path
+) -> None:
+    home = tmp_path / NOT_UTF8
+    home.mkdir()
+    (home / "weights").symlink_to(weights_home.resolve() / "weights")
+    monkeypatch.setenv("AFITRT_HOME", str(home))
+    ran = afitrt("interpolate", film, tmp_path / "out.mkv", "--model", "rife", *FAST[2:], "--end", "0.1")
+    assert ran.code == 0, ran.err
+    assert probe(tmp_path / "out.mkv").frames == 6
 
 
 def test_only_bytes_that_are_no_text_are_escaped() -> None:

@@ -34,11 +34,20 @@ def load(
     """
     with loading(path, place):
         session = ort.InferenceSession(
-            piece or path, _options(stage, threads(options)), providers=place.providers, enable_fallback=0
+            piece or _named(path), _options(stage, threads(options)), providers=place.providers, enable_fallback=0
         )
     if place.provider not in session.get_providers():
         raise _unloadable("it does not say why")
     return session
+
+
+def _named(path: Path) -> Path | bytes:
+    """A stage's file as ONNX Runtime takes it: by its name where that is UTF-8, else its bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return path
 
 
 @contextmanager
