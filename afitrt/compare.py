@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,16 +19,22 @@ import numpy.typing as npt
 
 from afitrt.artefacts import writing_in, written_aside
 from afitrt.errors import InputError, OutputError, RenderError
-from afitrt.frames import VideoInfo
+from afitrt.frames import Change, VideoInfo
 from afitrt.video import find, probe
 from afitrt.video.colour import assumed_matrix, assumed_range, pixel_format, to_rgb
-from afitrt.video.damage import LEVEL, Signs
-from afitrt.video.ffmpeg import Child, ending, readable_path
+from afitrt.video.damage import Signs
+from afitrt.video.facts import LEVEL, SHOW, Listener, alike, changed
+from afitrt.video.ffmpeg import Child, ending
+from afitrt.video.opening import front, opened
 
 AMPLIFIED = 8
 PANEL = 320
 """Pixels that a picture of the worst frames is wide at least, so that its label fits."""
 STRIP = 24
+PARTS = "cut it into parts whose pictures are alike"
+# Frame k at time k, so that ffmpeg pairs frames by their number.
+_ALIGNED = ("settb=1/25", "setpts=N")
+_SHOWN = tuple(SHOW.replace("showinfo", f"showinfo@{name}") for name in ("first", "second"))
 _KEY = re.compile(r"lavfi\.(?:psnr\.(mse)_avg|(ssim)\.All)=(\S+)")
 _STORED = re.compile(r"(yuvj?|gray|gbrp)(?!a)")
 
@@ -113,19 +120,25 @@ def _decibels(mse: Values, peak: int) -> Values:
 
 def _measured(first: VideoInfo, second: VideoInfo, shared: str, stored: bool) -> tuple[Values, Values, str]:
     """Mean squared error and SSIM of every frame that both have, and what ffmpeg says of damage, "" for none."""
-    chains = [_aligned(each, [] if stored else _wide_rgb(each, shared)) for each in (first, second)]
+    chains = [
+        ",".join([*front(each), show, *_ALIGNED, *([] if stored else _wide_rgb(each, shared))])
+        for each, show in zip((first, second), _SHOWN, strict=True)
+    ]
     graph = (
         f"[0:{first.stream}]{chains[0]}[a];[1:{second.stream}]{chains[1]},split[b][c];"
         "[a][b]psnr=shortest=1[d];[d][c]ssim=shortest=1,metadata=mode=print:file=-[out]"
     )
-    command = [*_inputs(first, second), "-filter_complex", graph, "-map", "[out]", "-fps_mode", "passthrough"]
+    command = [*_inputs(first, second), "-filter_complex", graph, "-map", "[out]"]
     found: dict[str, list[float]] = {"mse": [], "ssim": []}
     signs = Signs(first.codec, second.codec)
-    with Child([*command, "-f", "null", "-"], stdout=True, hear=signs) as child:
+    heard = _Both(signs)
+    command += ["-fps_mode", "passthrough", "-f", "null", "-"]
+    with Child(command, stdout=True, hear=heard, ended=heard.close) as child:
         for line in child.stdout:
             if key := _KEY.match(line.decode("ascii", "replace")):
                 found[key[1] or key[2]].append(float(key[3]))
         code, errors = child.wait(), child.errors
+    heard.check(first, second)
     if not found["ssim"] or code < 0:
         raise (RenderError if code < 0 else InputError)(
             f"ffmpeg, comparing {first.path} and {second.path}, {ending(code, errors)}",
@@ -136,14 +149,38 @@ def _measured(first: VideoInfo, second: VideoInfo, shared: str, stored: bool) ->
     return np.array(found["mse"]), np.array(found["ssim"]), damage
 
 
+class _Both:
+    """Hears what becomes of the pictures of either file."""
+
+    def __init__(self, hear: Callable[[str], str]) -> None:
+        self._hear = hear
+        self._listeners = tuple(Listener(str, show.partition("=")[0]) for show in _SHOWN)
+
+    def __call__(self, line: str) -> str:
+        """See Listener."""
+        kept = [each(line) for each in self._listeners]
+        return self._hear(line) if all(kept) else ""
+
+    def close(self) -> None:
+        """See Listener."""
+        for each in self._listeners:
+            each.close()
+
+    def check(self, first: VideoInfo, second: VideoInfo) -> None:
+        """Raises InputError where pictures differ from the first one of their file, or began to and ended the run."""
+        frame = 0
+        for info, listener in zip((first, second), self._listeners, strict=True):
+            frame = 0
+            while (told := listener.next()) and frame < info.frames:
+                if info.picture and not alike(told[0], info.picture):
+                    raise changed(info, frame, Change(info.seconds(frame), (info.picture, told[0])), PARTS)
+                frame += 1
+        if any(each.anew for each in self._listeners):
+            raise InputError(f"{first.path} or {second.path} changes at frame {frame}", "pictures of one kind", PARTS)
+
+
 def _inputs(first: VideoInfo, second: VideoInfo) -> list[str]:
-    each = [("-noautorotate", "-i", readable_path(info.path)) for info in (first, second)]
-    return [find().path, "-hide_banner", "-nostdin", "-nostats", *LEVEL, *each[0], *each[1]]
-
-
-def _aligned(info: VideoInfo, filters: list[str]) -> str:
-    """Frame k at time k, so that ffmpeg pairs frames by their number."""
-    return ",".join(["settb=1/25", "setpts=N", *filters])
+    return [find().path, "-hide_banner", "-nostdin", "-nostats", *LEVEL, *opened(first), *opened(second)]
 
 
 def _wide_rgb(info: VideoInfo, shared: str) -> list[str]:
@@ -190,7 +227,10 @@ def _rows(comparison: Comparison, frames: list[int]) -> dict[int, npt.NDArray[np
     """Each frame as uint8 [height, 3 * width, 3], RGB."""
     first, second = comparison.first, comparison.second
     chosen = "+".join(f"eq(n\\,{index})" for index in frames)
-    chains = [f"select={chosen},{_aligned(each, [*to_rgb(each), 'format=gbrp'])},split" for each in (first, second)]
+    chains = [
+        ",".join([*front(each), f"select={chosen}", *_ALIGNED, *to_rgb(each), "format=gbrp", "split"])
+        for each in (first, second)
+    ]
     graph = (
         f"[0:{first.stream}]{chains[0]}[a][a2];[1:{second.stream}]{chains[1]}[b][b2];"
         f"[a2][b2]blend=all_mode=difference,lutrgb=val*{AMPLIFIED}:val*{AMPLIFIED}:val*{AMPLIFIED}[d];"

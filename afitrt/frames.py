@@ -66,6 +66,36 @@ class ContentLight:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What one picture is as ffmpeg hands it out. aspect: of one pixel, 1 where it is not told."""
+
+    pix_fmt: str
+    width: int
+    height: int
+    aspect: Fraction = Fraction(1)
+    colour: Colour = Colour()
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Pixels that a container takes off every picture at each side, and the aspect of one pixel that it names."""
+
+    left: int
+    right: int
+    above: int
+    below: int
+    aspect: Fraction = Fraction(1)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A picture that differs from the first one. seconds: when it is shown; facts: of the first one and of this."""
+
+    seconds: Fraction
+    facts: tuple[Facts, Facts]
+
+
+@dataclass(frozen=True)
 class VideoInfo:
     """What probing told of a video stream.
 
@@ -80,7 +110,9 @@ class VideoInfo:
     already taken; how long that is nobody knows, so its pts are empty. untimed: the file holds no time stamps at all,
     so pts are counted at the rate that its codec names, or at a guess. interlaced: marked so. scan: what a sample
     shows: "progressive", "interlaced" or "telecined". filters: ffmpeg's, through which the source is read; the facts
-    are those of what they give.
+    are those of what they give. crop: what the container takes off; the size is without it. opaque: the format without
+    alpha in which pictures are taken whose alpha is found to hide nothing. picture: the first one as ffmpeg hands it
+    out, whose facts all others must have. change: the first key frame that is seen to differ while demuxing.
     """
 
     path: Path
@@ -111,6 +143,10 @@ class VideoInfo:
     filters: str = ""
     rivals: tuple[int, ...] = ()
     edited: bool = False
+    crop: Crop | None = None
+    opaque: str = ""
+    picture: Facts | None = None
+    change: Change | None = None
 
     @property
     def frames(self) -> int:

@@ -17,6 +17,7 @@ from afitrt.rates import rate_text
 from afitrt.scenes import check_cuts
 from afitrt.schedule import correction_cost, resolve_n_forward
 from afitrt.video.encoders import PNG
+from afitrt.video.facts import check_change
 from afitrt.video.hdr import dropped
 from afitrt.video.numbered import DEFAULT_NAME, numbered
 from afitrt.video.pipes import STDIO
@@ -121,15 +122,17 @@ class Task:
 def resolve(job: Job, info: VideoInfo) -> Task:
     """The task that a job means for this source.
 
-    Raises UsageError where the span holds no frame or a cut lies outside the source, OutputError where the output
-    may not be written.
+    Raises UsageError where the span holds no frame or a cut lies outside the source, InputError where its pictures are
+    seen to change within the span, OutputError where the output may not be written.
     """
+    check_change(info, job.end)
     timing, warnings = _timing(job, info)
     warnings += _varying(job, timing)
     if info.untimed:
         warnings.append(f"the source has no time stamps: taken at {rate_text(info.rate)} fps; --rate gives another")
     warnings += fields(timing)
     warnings += dropped(info)
+    warnings += _left_out(info)
     first, last = _piped_span(job, timing) if info.piped else _span(job, info, timing)
     check_cuts(job.scenes.cuts or (), None if info.piped else timing.frames)
     rate = job.schedule.fps or timing.rate * (job.schedule.times or 1)
@@ -139,6 +142,17 @@ def resolve(job: Job, info: VideoInfo) -> Task:
     output = _output(job, label)
     check_output(job, output)
     return Task(job, info, timing, first, last, schedule, rate, output, tuple(warnings))
+
+
+def _left_out(info: VideoInfo) -> list[str]:
+    """What is said about what pictures have besides what is shown of them."""
+    notes = []
+    if crop := info.crop:
+        sides = f"{crop.left} left, {crop.right} right, {crop.above} above, {crop.below} below"
+        notes.append(f"the container crops its pictures, and so does the output: {sides} (pixels)")
+    if info.opaque:
+        notes.append("the alpha channel is left out: it is opaque in every pixel")
+    return notes
 
 
 def _timing(job: Job, info: VideoInfo) -> tuple[VideoInfo, list[str]]:

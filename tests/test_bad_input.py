@@ -62,7 +62,9 @@ def audio_only(path: Path) -> None:
 
 
 def alpha(path: Path) -> None:
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.2,format=rgba", "-c:v", "ffv1", path)
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.2,format=rgba,colorchannelmixer=aa=0.5", "-c:v", "ffv1", path
+    )
 
 
 def unknown_container(path: Path) -> None:

@@ -92,7 +92,10 @@ CASES = [
     Case("Depth and chroma", "RGB with FFV1", deep("bgr0"), codec="ffv1"),
     Case("Depth and chroma", "RGB with x265", deep("bgr0"), codec="x265",
          converted={"depth": 10, "chroma": (2, 2), "matrix": "BT.601", "range": "Limited"}),
-    Case("Depth and chroma", "an alpha channel", deep("yuva420p"), code=3, words=("alpha channel",)),
+    Case("Depth and chroma", "an alpha channel that hides something",
+         deep("yuva420p", filters="colorchannelmixer=aa=0.5,format=yuva420p"), code=3, words=("alpha channel",)),
+    Case("Depth and chroma", "an alpha channel that is opaque, with FFV1", deep("yuva420p"), codec="ffv1",
+         converted={"depth": 10}),
     Case("Depth and chroma", "an odd size with x264", deep("yuv420p", filters="scale=63:47,setsar=1"),
          converted={"chroma": (1, 1)}),
     # Colour.

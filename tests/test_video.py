@@ -171,7 +171,7 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "text.mkv").write_text("no video\n" * 100)
     (folder / "empty.mkv").touch()
     ffmpeg("-f", "lavfi", "-i", "sine=d=0.2", folder / "sound.mkv")
-    pattern(folder / "alpha.mkv", "-vf", "format=yuva420p", "-c:v", "ffv1", seconds=0.2)
+    pattern(folder / "alpha.mkv", "-vf", "format=rgba,colorchannelmixer=aa=0.5", "-c:v", "ffv1", seconds=0.2)
     whole = pattern(folder / "whole.mp4", seconds=0.4)
     (folder / "headless.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     named = whole.read_bytes().replace(b"avc1", b"qqqq").replace(b"avcC", b"qqqC")
@@ -239,7 +239,7 @@ def test_names_that_look_like_something_else(tmp_path: Path, monkeypatch: pytest
 def test_frames_lost_in_the_middle_are_noticed(tmp_path: Path) -> None:
     whole = pattern(tmp_path / "in.mkv", "-c:v", "ffv1", "-level", 3, "-slicecrc", 0, seconds=2)
     info = probe(whole)
-    short = probe(pattern(tmp_path / "short.mkv", seconds=1))
+    short = probe(pattern(tmp_path / "short.mkv", "-c:v", "ffv1", seconds=1))
     with Reader(VideoInfo(**{**info.__dict__, "path": short.path})) as reader:
         assert sum(1 for _ in reader) == 25
     assert (reader.expected, reader.complete) == (50, False)

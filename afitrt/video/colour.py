@@ -101,9 +101,8 @@ def to_rgb(info: VideoInfo) -> list[str]:
     """Filters from the source's pictures to rgb24 (8 bit sources) or rgb48le, both over their full range."""
     pixels = pixel_format(info.pix_fmt)
     deep = pixels.depth > 8
-    size = f"w={info.width}:h={info.height}"
     if pixels.rgb and not deep:
-        return [f"scale={size}:{SWSCALE}", "format=rgb24"]
+        return [f"scale={SWSCALE}", "format=rgb24"]
     planar, packed = ("gbrp16le", "rgb48le") if deep else ("gbrp", "rgb24")
     filters = []
     if pixels.rgb:
@@ -114,7 +113,7 @@ def to_rgb(info: VideoInfo) -> list[str]:
         source = f"matrixin={ZSCALE_MATRICES[matrix]}:rangein={range_}"
     located = f":chromalin={info.colour.chroma_location or 'left'}" if pixels.sub_width > 1 and not filters else ""
     filters += [
-        f"zscale={size}:{source}{located}:matrix=gbr:range=full:filter=bicubic:dither=none",
+        f"zscale={source}{located}:matrix=gbr:range=full:filter=bicubic:dither=none",
         f"format={planar}",
         f"format={packed}",
     ]

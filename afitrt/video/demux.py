@@ -14,6 +14,7 @@ from afitrt.errors import InputError
 from afitrt.frames import VideoInfo
 from afitrt.video.encrypted import is_encrypted
 from afitrt.video.ffmpeg import readable_path
+from afitrt.video.heads import Heads
 from afitrt.video.timeline import Packet
 from afitrt.video.tracks import Track
 
@@ -51,6 +52,7 @@ class Demuxed:
 
     indexed: bool
     untimed: bool
+    heads: Heads
     joinable: bool = False
     jump: tuple[Fraction, Fraction] | None = None
     packets: list[Packet] = field(default_factory=list)
@@ -61,11 +63,12 @@ class Demuxed:
     encrypted: bool = False
 
     def follow(self, packet: Any) -> None:
-        """Counts a packet, and compares its decoding time with that of the one before.
+        """Counts a packet, looks at its head, and compares its decoding time with that of the one before.
 
         What an edit list passes over is decoded for the sake of others and goes back each time.
         """
         self.count += 1
+        self.heads.follow(packet)
         self.edits.follow(packet)
         self.encrypted = self.encrypted or is_encrypted(packet.stream, packet)
         if packet.dts is None or packet.is_discard:
@@ -84,7 +87,7 @@ def demux(container: Any, stream: Any) -> Demuxed:
 
     untimed = bool(container.format.flags & NO_TIMES)
     indexed = bool({"mov", "mp4"} & set(container.format.name.split(",")))
-    found = Demuxed(indexed, untimed, bool(container.format.flags & JOINABLE))
+    found = Demuxed(indexed, untimed, Heads(container, stream), bool(container.format.flags & JOINABLE))
     vp8 = stream.codec_context.name == "vp8"
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)

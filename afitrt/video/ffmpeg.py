@@ -49,7 +49,7 @@ class Child:
     """A running ffmpeg. Its stderr is drained by a thread; leaving the `with` block kills it if it still runs.
 
     Ctrl-C reaches afitrt only, which then decides how to end it. stdout: True for a pipe, None for our own. hear is
-    given each line, in that thread, and returns what is kept of it.
+    given each line, in that thread, and returns what is kept of it; ended is called there behind the last one.
     """
 
     def __init__(
@@ -59,8 +59,9 @@ class Child:
         stdin: bool = False,
         stdout: bool | None = False,
         hear: Callable[[str], str] = str,
+        ended: Callable[[], object] = str,
     ) -> None:
-        self._hear = hear
+        self._hear, self._ended = hear, ended
         quiet: Mapping[str, str] = {**os.environ, "SVT_LOG": "1", "AV_LOG_FORCE_NOCOLOR": "1"}
         try:
             self._process = subprocess.Popen(
@@ -86,6 +87,7 @@ class Child:
         for line in self._process.stderr:
             if text := self._hear(ADDRESS.sub("", line.decode(errors="replace")).strip()):
                 self._lines.append(text)
+        self._ended()
 
     @property
     def pid(self) -> int:
@@ -137,6 +139,17 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+
+
+def read_whole(pipe: IO[bytes], view: memoryview) -> bool:
+    """Fills the view from an unbuffered pipe; False at the end."""
+    filled = 0
+    while filled < len(view):
+        got = pipe.readinto(view[filled:])  # type: ignore[attr-defined]
+        if not got:
+            return False
+        filled += got
+    return True
 
 
 def ending(code: int, errors: tuple[str, ...]) -> str:

@@ -7,18 +7,17 @@ over the whole source, and its frames are listed. Telling interlaced pictures fr
 from __future__ import annotations
 
 import re
-import subprocess
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
-from pathlib import Path
 
 from afitrt.errors import InputError, UsageError
-from afitrt.frames import Colour, VideoInfo
+from afitrt.frames import Change, VideoInfo
 from afitrt.video.colour import pixel_format
-from afitrt.video.ffmpeg import KEEP_GAPS, ending, readable_path
-from afitrt.video.finding import find
+from afitrt.video.facts import LEVEL, SHOW, Listener, alike, changed
+from afitrt.video.ffmpeg import ADDRESS, Child, ending
 from afitrt.video.hdr import static_facts
+from afitrt.video.opening import front, through, told
 from afitrt.video.timeline import Packet, Timeline, timed, timeline
 
 DEINTERLACE = "bwdif=mode=send_frame:deint=all"
@@ -37,9 +36,8 @@ WHOLE_FRAMES = 0.1
 REPEATED_FIELDS = 0.2
 
 _LINK = re.compile(r"config in time_base: \S+, frame_rate: (\d+)/(\d+)")
-_PICTURE = re.compile(r" n: +0 pts:.* fmt:(\w+) cl:(\w+) sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w)")
-_COLOURS = re.compile(r"color_range:(\S+) color_space:(\S+) color_primaries:(\S+) color_trc:(\S+)")
-_UNKNOWN = frozenset({"unknown", "unspecified", "reserved"})
+_DECODED = re.compile(r"(\d+) frames decoded")
+_FIELDS = re.compile(r" fmt:.* i:(\w)")
 _IDET = re.compile(r"(Repeated Fields|Single frame detection|Multi frame detection):((?: +\w+: *\d+)+)")
 
 
@@ -55,51 +53,83 @@ def filtered(info: VideoInfo, filters: str) -> VideoInfo:
     return replace(
         timed(first, times),
         filters=filters,
+        change=None,
         damage=info.damage or (f"{lost} of its {info.frames} frames do not decode" if lost > 0 else ""),
     )
 
 
+class _Counting(Listener):
+    """Hears as well how many frames were decoded."""
+
+    decoded: int | None = None
+
+    def __call__(self, line: str) -> str:
+        """See Listener."""
+        if found := _DECODED.search(line):
+            self.decoded = int(found[1])
+        return super().__call__(line)
+
+
 @lru_cache(maxsize=4)
-def _learnt(info: VideoInfo, size: int, changed: int, filters: str) -> tuple[VideoInfo, Timeline, int]:
+def _learnt(info: VideoInfo, size: int, changed_at: int, filters: str) -> tuple[VideoInfo, Timeline, int]:
     """The facts of the first picture, the times of all, and how many frames the decoder gave.
 
-    size, changed: of the file, so that what was learnt of another one is not used again."""
-    first, rate = _first(info, filters)
-    told = _run(info, filters, "-c:v", "wrapped_avframe", "-f", "framecrc", "-", level="verbose")
-    base = re.search(r"^#tb 0: (\S+)", told.stdout, re.MULTILINE)
-    rows = [line.split(",") for line in told.stdout.splitlines() if not line.startswith("#")]
+    size, changed_at: of the file, so that what was learnt of another one is not used again. Raises InputError where a
+    picture differs from the first one."""
+    filtering = replace(info, filters=filters)
+    first, rate = _first(filtering)
+    writing = ("-c:v", "wrapped_avframe", "-f", "framecrc", "-")
+    listener = _Counting()
+    command = through(filtering, [*front(filtering), SHOW], *writing, level=("-v", "repeat+level+verbose"))
+    with Child(command, stdout=True, hear=listener, ended=listener.close) as child:
+        lines = child.stdout.readall().decode("ascii", "replace").splitlines()  # type: ignore[attr-defined]
+        code = child.wait()
+    base = next((line.partition(": ")[2] for line in lines if line.startswith("#tb 0: ")), None)
+    rows = [line.split(",") for line in lines if not line.startswith("#")]
     if not base or not rows:
-        raise InputError(f"{filters}: ffmpeg {ending(told.returncode, ())} before a frame", "a whole run", "try again")
+        raise InputError(f"{filters}: ffmpeg {ending(code, ())} before a frame", "a whole run", "try again")
+    _check_facts(first, listener, [int(row[2]) * Fraction(base) for row in rows])
     packets = [Packet(int(row[2]), int(row[1]), int(row[3])) for row in rows]
-    decoded = re.search(r"(\d+) frames decoded", told.stderr)
-    times = timeline(packets, Fraction(base[1]), [rate] if rate else [])
-    return first, times, int(decoded[1]) if decoded else info.frames
+    times = timeline(packets, Fraction(base), [rate] if rate else [])
+    return first, times, info.frames if listener.decoded is None else listener.decoded
 
 
-def _first(info: VideoInfo, filters: str) -> tuple[VideoInfo, Fraction | None]:
+def _check_facts(first: VideoInfo, listener: Listener, seconds: list[Fraction]) -> None:
+    for frame, now in enumerate(seconds):
+        facts, anew = listener.next() or (first.picture, False)
+        if facts and first.picture and (anew or not alike(facts, first.picture)):
+            raise changed(first, frame, Change(now, (first.picture, facts)))
+
+
+def _first(info: VideoInfo) -> tuple[VideoInfo, Fraction | None]:
     """What the first picture tells, and the rate that the chain promises."""
-    told = _run(info, f"{filters},showinfo=checksum=0", "-frames:v", "1", "-f", "null", "-")
-    picture, link, colours = (each.search(told.stderr) for each in (_PICTURE, _LINK, _COLOURS))
-    if not told.returncode and not picture:
+    filters = info.filters
+    code, log = told(through(info, [*front(info), SHOW], "-frames:v", "1", "-f", "null", "-", level=LEVEL))
+    listener = Listener()
+    errors = [error for line in log.splitlines() if (error := listener(ADDRESS.sub("", line).strip()))]
+    listener.close()
+    first = listener.next()
+    if not code and not first:
         raise InputError(f"{filters} gives no frame of {info.path}", "at least one frame", "look at the filters again")
-    if told.returncode or not picture:
-        errors = tuple(line for line in told.stderr.splitlines() if re.search("error|invalid|no such", line, re.I))
-        found = f"--vf {filters}: ffmpeg {ending(told.returncode, errors)}"
+    if code or not first:
+        found = f"--vf {filters}: ffmpeg {ending(code, tuple(errors))}"
         raise UsageError(found, "filters that ffmpeg knows and that give a picture", "--vf crop=1280:720, say")
-    pix_fmt, chroma, wide, high, width, height, fields = picture.groups()
-    words = [None if each in _UNKNOWN else each for each in (*(colours.groups() if colours else [""] * 4), chroma)]
-    colour = Colour(range=words[0], matrix=words[1], primaries=words[2], transfer=words[3], chroma_location=words[4])
-    kept = replace(
-        static_facts(info, colour, told.stderr),
-        width=int(width),
-        height=int(height),
-        pix_fmt=pix_fmt,
-        depth=pixel_format(pix_fmt).depth,
-        sample_aspect=Fraction(int(wide) or 1, int(high)),
+    facts, link, fields = first[0], _LINK.search(log), _FIELDS.search(log)
+    # Old versions of ffmpeg do not tell where chroma lies.
+    kept = info.colour.chroma_location if facts.pix_fmt == info.pix_fmt else None
+    colour = replace(facts.colour, chroma_location=facts.colour.chroma_location or kept)
+    made = replace(
+        static_facts(info, colour, log),
+        width=facts.width,
+        height=facts.height,
+        pix_fmt=facts.pix_fmt,
+        depth=pixel_format(facts.pix_fmt).depth,
+        sample_aspect=facts.aspect,
         colour=colour,
-        interlaced=fields != "P",
+        interlaced=fields is not None and fields[1] != "P",
+        picture=facts,
     )
-    return kept, Fraction(int(link[1]), int(link[2])) if link and int(link[1]) and int(link[2]) else None
+    return made, Fraction(int(link[1]), int(link[2])) if link and int(link[1]) and int(link[2]) else None
 
 
 def scan(info: VideoInfo) -> str:
@@ -108,11 +138,11 @@ def scan(info: VideoInfo) -> str:
         return "progressive"
     skip = info.frames // 3 if info.frames > 2 * SAMPLE_FRAMES and not info.filters else 0
     place = () if not skip else ("-ss", f"{float(info.elapsed(skip)):.3f}")
-    chain = f"{info.filters},idet" if info.filters else "idet"
-    told = _run(info, chain, "-frames:v", str(SAMPLE_FRAMES), "-f", "null", "-", before=place)
+    chain, writing = [*front(info), "idet"], ("-frames:v", str(SAMPLE_FRAMES), "-f", "null", "-")
+    _, log = told(through(info, chain, *writing, before=place))
     counts = {
         kind: {name: int(count) for name, count in re.findall(r"(\w+): *(\d+)", numbers)}
-        for kind, numbers in _IDET.findall(told.stderr)
+        for kind, numbers in _IDET.findall(log)
     }
     return judged(counts, info.rate) if len(counts) == 3 else "progressive"
 
@@ -129,15 +159,3 @@ def judged(counts: dict[str, dict[str, int]], rate: Fraction) -> str:
     repeated = (fields["Top"] + fields["Bottom"]) / max(1, sum(fields.values()))
     film = whole >= WHOLE_FRAMES or repeated >= REPEATED_FIELDS
     return "telecined" if film and rate in TELECINED_RATES else "interlaced"
-
-
-def _run(
-    info: VideoInfo, chain: str, *rest: str, before: tuple[str, ...] = (), level: str = "info"
-) -> subprocess.CompletedProcess[str]:
-    """ffmpeg to its end, decoding the source through filters; times as in the file."""
-    reading = [*before, "-copyts", "-noautorotate", "-i", readable_path(Path(info.path)), "-map", f"0:{info.stream}"]
-    command = [find().path, "-hide_banner", "-nostdin", "-nostats", "-v", level, "-y", *KEEP_GAPS, *reading]
-    command += ["-vf", chain, "-fps_mode", "passthrough", *rest]
-    return subprocess.run(
-        command, capture_output=True, check=False, stdin=subprocess.DEVNULL, text=True, errors="replace"
-    )

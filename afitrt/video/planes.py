@@ -52,7 +52,7 @@ def raw_format(yuv: Yuv420) -> str:
 
 
 def to_yuv(yuv: Yuv420) -> list[str]:
-    """Filters from a source's pictures to these; they change nothing but the depth, and sizes that differ."""
+    """Filters from a source's pictures to these; they change nothing but the depth."""
     layout = yuv.layout
     facts = {
         "matrix": ZSCALE_MATRICES[layout.matrix],
@@ -60,5 +60,4 @@ def to_yuv(yuv: Yuv420) -> list[str]:
         "chromal": layout.chroma_location,
     }
     same = ":".join(f"{name}in={value}:{name}={value}" for name, value in facts.items())
-    size = f"w={yuv.width}:h={yuv.height}"
-    return [f"zscale={size}:{same}:filter=bicubic:dither=none", f"format={raw_format(yuv)}"]
+    return [f"zscale={same}:filter=bicubic:dither=none", f"format={raw_format(yuv)}"]

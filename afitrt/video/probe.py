@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 
 from afitrt.errors import InputError
-from afitrt.frames import Colour, VideoInfo
+from afitrt.frames import Colour, Crop, VideoInfo
+from afitrt.video.alpha import PALETTE, transparent, without_alpha
 from afitrt.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, ZSCALE_MATRICES, pixel_format
 from afitrt.video.demux import check_jump, demux, shown, stored
 from afitrt.video.encrypted import refusal, scrambled, unreadable
-from afitrt.video.ffmpeg import readable_path
+from afitrt.video.facts import LEVEL, SHOW, Listener
+from afitrt.video.ffmpeg import Child, ending, readable_path
 from afitrt.video.hdr import content_light_of, declared_dynamic, dynamic_of, mastering_of
+from afitrt.video.opening import front, through
 from afitrt.video.selecting import select
 from afitrt.video.timeline import timed, timeline
 
@@ -50,7 +53,11 @@ def probe(path: Path, number: int | None = None) -> VideoInfo:
         time_base = Fraction(stream.time_base)
         hints = [Fraction(each) for each in (stream.average_rate, stream.guessed_rate, stream.base_rate) if each]
         declared, index = int(stream.frames), int(stream.index)
+        change = demuxed.heads.change()
     first, begins = _first_picture(path, index)
+    first = _handed_out(first)
+    if pixel_format(first.pix_fmt).alpha or first.pix_fmt == PALETTE:
+        first = _handed_out(without_alpha(first))
     times = timeline(shown(demuxed.packets, begins), time_base, hints)
     damage = demuxed.damage
     if not damage and demuxed.indexed and declared > demuxed.count and declared > (there := stored(path, index)):
@@ -63,6 +70,7 @@ def probe(path: Path, number: int | None = None) -> VideoInfo:
         untimed=demuxed.untimed,
         rivals=others,
         edited=demuxed.edits.several,
+        change=change,
     )
 
 
@@ -114,6 +122,8 @@ def _first_picture(path: Path, index: int) -> tuple[VideoInfo, int | None]:
     with _opened(path) as container:
         stream = container.streams[index]
         context = stream.codec_context
+        if stream.metadata.get("alpha_mode", "0") != "0":
+            raise transparent(path, "ALPHA_MODE", "yuv420p", "-metadata:s:v alpha_mode=")
         frame = _decode_one(container, stream)
         if frame is None and container.format.name == "mpegts" and scrambled(path, disc=False):
             raise unreadable(path)
@@ -141,12 +151,58 @@ def _first_picture(path: Path, index: int) -> tuple[VideoInfo, int | None]:
             codec=context.name,
             rotation=rotation,
             mirrored=mirrored,
+            crop=_crop(container, stream),
             interlaced=bool(frame.interlaced_frame or int(context.field_order) > 1),
             mastering=mastering_of(frame),
             content_light=content_light_of(frame),
             dynamic=dynamic_of(frame),
         )
         return info, frame.pts
+
+
+def _handed_out(info: VideoInfo) -> VideoInfo:
+    """The same with size, format, pixel aspect and colour of the first picture that the reading ffmpeg hands out."""
+    command = through(info, [*front(info), SHOW], "-frames:v", "1", "-f", "null", "-", level=LEVEL)
+    listener = Listener()
+    with Child(command, hear=listener, ended=listener.close) as child:
+        code, errors = child.wait(), child.errors
+    if (first := listener.next()) is None:
+        raise InputError(
+            f"{info.path}: no frame of its {info.codec} stream decodes: ffmpeg {ending(code, errors)}",
+            "a stream that this ffmpeg decodes",
+            "afitrt doctor tells which ffmpeg that is; the file may be cut off or encrypted",
+        )
+    facts = first[0]
+    found = {name: value for name, value in vars(facts.colour).items() if value}
+    return replace(
+        info,
+        width=facts.width,
+        height=facts.height,
+        pix_fmt=facts.pix_fmt,
+        depth=pixel_format(facts.pix_fmt).depth,
+        sample_aspect=facts.aspect,
+        colour=replace(info.colour, **found),
+        picture=facts,
+    )
+
+
+def _crop(container: Any, stream: Any) -> Crop | None:
+    """What Matroska's PixelCrop or MP4's clean aperture takes off, which PyAV tells in words only."""
+    import av
+
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        words = container.dumps_format()
+    finally:
+        av.logging.set_level(level)
+    streams = re.split(r"^ *Stream #0:(\d+)", words, flags=re.MULTILINE)
+    own = dict(zip(streams[1::2], streams[2::2], strict=True)).get(str(stream.index), "")
+    found = re.search(r"Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)", own)
+    if not found or not any(map(int, found.groups())):
+        return None
+    left, right, above, below = map(int, found.groups())
+    return Crop(left, right, above, below, Fraction(stream.sample_aspect_ratio or 1))
 
 
 def _colour(frame: Any, context: Any, chroma: str | None) -> Colour:
@@ -208,14 +264,7 @@ def _chroma_location(frame: Any, time_base: Fraction) -> str | None:
 
 
 def _check_picture(picture: VideoInfo) -> None:
-    path, pixels = picture.path, pixel_format(picture.pix_fmt)
-    if pixels.alpha:
-        opaque = "bgr0" if pixels.rgb else "yuv444p10le"
-        raise InputError(
-            f"{path} has an alpha channel ({picture.pix_fmt})",
-            "opaque pictures; transparency cannot be interpolated",
-            f"ffmpeg -i {path.name} -map 0 -c copy -c:v ffv1 -pix_fmt {opaque} opaque.mkv",
-        )
+    pixels, path = pixel_format(picture.pix_fmt), picture.path
     matrix = picture.colour.matrix
     if not pixels.rgb and not pixels.grey and matrix not in (None, "gbr", *ZSCALE_MATRICES):
         raise InputError(

@@ -12,10 +12,12 @@ import numpy as np
 
 from afitrt.buffers import pictures
 from afitrt.errors import InputError, RenderError
-from afitrt.frames import Pixels, VideoInfo
+from afitrt.frames import Change, Pixels, VideoInfo
 from afitrt.video.colour import to_rgb
-from afitrt.video.damage import LEVEL, Signs
-from afitrt.video.ffmpeg import Child, command, ending, node_path
+from afitrt.video.damage import Signs
+from afitrt.video.facts import LEVEL, SHOW, Listener, alike, changed
+from afitrt.video.ffmpeg import Child, command, ending, node_path, read_whole
+from afitrt.video.opening import front, reading_options
 from afitrt.video.pipes import Pump
 from afitrt.video.planes import raw_format, to_yuv
 from afitrt.video.seek import Entry
@@ -34,7 +36,8 @@ class Reader:
     header has been taken and everything after it is read.
 
     A context manager; leaving it early ends ffmpeg. Iterate once. Raises RenderError when ffmpeg is killed from
-    outside and InputError when nothing decodes; of a damaged source all comes out that decodes, and
+    outside, and InputError when nothing decodes or where a picture has other facts than the first one of the source:
+    size, pixel aspect, format or colour. Pictures are never scaled. Of a damaged source all comes out that decodes, and
     `complete` is False afterwards.
     """
 
@@ -48,11 +51,13 @@ class Reader:
     ) -> None:
         self.info = info
         self._pump = Pump(info) if info.piped else None
+        self._rate = rate
         self._command = command(_output(info, span, rate, seek, yuv), level=LEVEL)
         self._signs = Signs(info.codec)
         self._shape = yuv.shape if yuv else (info.height, info.width, 3)
         self._dtype = yuv.layout.dtype if yuv else np.uint8 if info.depth <= 8 else np.uint16
         self._first, end = span or (0, None)
+        self._wanted = None if end is None else max(0, end - self._first)
         self.expected = None if info.piped else _promised(info, self._first, end, rate)
         """Frames that the packets promise; None of a pipe."""
         self._tolerance = 0 if rate is None else 1
@@ -60,15 +65,20 @@ class Reader:
         """Frames handed out so far."""
         self.exit_code: int | None = None
         """ffmpeg's, once all frames are out."""
+        self._listener = Listener(self._signs)
+        self._picture = info.picture
         self._child: Child | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        child = Child(self._command, stdin=self._pump is not None, stdout=True, hear=self._signs)
-        self._child = self._stack.enter_context(child)
+        self._child = self._stack.enter_context(self._open())
         if self._pump is not None:
             self._pump.start(self._child.stdin)
         return self
+
+    def _open(self) -> Child:
+        heard = self._listener
+        return Child(self._command, stdin=self._pump is not None, stdout=True, hear=heard, ended=heard.close)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -119,15 +129,21 @@ class Reader:
 
     def _next(self, child: Child) -> Pixels | None:
         """The next whole picture, or None at the end."""
+        self._check()
         frame: Pixels = pictures.empty(self._shape, self._dtype)
-        view = frame.data.cast("B")
-        filled = 0
-        while filled < len(view):
-            got = child.stdout.readinto(view[filled:])  # type: ignore[attr-defined]
-            if not got:
-                return None
-            filled += got
-        return frame
+        return frame if read_whole(child.stdout, frame.data.cast("B")) else None
+
+    def _check(self) -> None:
+        """Waits until showinfo has seen the next picture, which is before it comes, and compares it with the first."""
+        if self.frames == self._wanted:
+            return
+        told = self._listener.next()
+        facts, anew = told or (self._picture, self._listener.anew and self.frames < (self.expected or 0))
+        self._picture = self._picture or facts
+        if facts and self._picture and (anew or not alike(facts, self._picture)):
+            frame = self._first + self.frames
+            seconds = self.info.seconds(min(frame, self.info.frames)) if self._rate is None else frame / self._rate
+            raise changed(self.info, frame, Change(seconds, (self._picture, facts)))
 
 
 def _promised(info: VideoInfo, first: int, end: int | None, rate: Fraction | None) -> int:
@@ -139,20 +155,23 @@ def _output(
     info: VideoInfo, span: tuple[int, int | None] | None, rate: Fraction | None, seek: Entry | None, yuv: Yuv420 | None
 ) -> Any:
     """The ffmpeg-python node that writes raw pictures to stdout."""
-    filters = [info.filters] if info.filters else []
+    filters = front(info)
     filters += [] if rate is None else ["setpts=PTS-STARTPTS", f"fps=fps={rate}"]
     if span is not None and seek is not None:
         filters.append(f"trim=start_pts={seek.pts}")
         filters += [] if span[1] is None else [f"trim=end_frame={span[1] - span[0]}"]
     elif span is not None:
         filters.append(f"trim=start_frame={span[0]}" + ("" if span[1] is None else f":end_frame={span[1]}"))
-    filters += to_yuv(yuv) if yuv else to_rgb(info)
+    filters += [SHOW, *(to_yuv(yuv) if yuv else to_rgb(info))]
     return _input(info, seek)[str(info.stream)].output(
         "pipe:1",
         f="rawvideo",
         pix_fmt=raw_format(yuv) if yuv else "rgb24" if info.depth <= 8 else "rgb48le",
         fps_mode="passthrough",
+        noautoscale=None,
         vf=",".join(filters),
+        # Filters that begin anew where pictures change count anew as well.
+        **({} if span is None or span[1] is None else {"frames:v": max(0, span[1] - span[0])}),
     )
 
 
@@ -165,6 +184,6 @@ def _input(info: VideoInfo, seek: Entry | None) -> Any:
         if seek is not None:
             microseconds = seek.seconds.numerator * 1_000_000 // seek.seconds.denominator
             place = {"ss": f"{microseconds}us", "seek_timestamp": 1, "noaccurate_seek": None, "copyts": None}
-        return ffmpeg.input(node_path(info.path), noautorotate=None, **place)
+        return ffmpeg.input(node_path(info.path), **reading_options(info), **place)
     size = (info.width, info.height)
     return ffmpeg.input("pipe:0", f="rawvideo", pix_fmt=info.pix_fmt, video_size=size, framerate=str(info.rate))
