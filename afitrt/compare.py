@@ -176,7 +176,7 @@ class _Both:
                     raise changed(info, frame, Change(info.seconds(frame), (info.picture, told[0])), PARTS)
                 frame += 1
         if any(each.anew for each in self._listeners):
-            raise InputError(f"{first.path} or {second.path} changes at frame {frame}", "pictures of one kind", PARTS)
+            raise InputError(f"{first.path} or {second.path} changes near frame {frame}", "pictures of one kind", PARTS)
 
 
 def _inputs(first: VideoInfo, second: VideoInfo) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from command import afitrt
 from video_helpers import X264, pattern
 
+from afitrt.errors import InputError
 from afitrt.video import Reader, probe
 from afitrt.video.damage import Signs
 
@@ -66,7 +67,11 @@ def flipped(source: Path) -> Path:
 
 def complete(path: Path) -> bool:
     with Reader(probe(path)) as reader:
-        assert sum(1 for _ in reader) > 0
+        try:
+            assert sum(1 for _ in reader) > 0
+        except InputError as error:  # A damaged header may name another size.
+            assert "changes at frame" in error.found
+            return False
     return reader.complete
 
 

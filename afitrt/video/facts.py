@@ -19,7 +19,7 @@ SHOW = "showinfo=checksum=0"
 LEVEL = ("-v", "repeat+level+info")
 """Options of the run with which showinfo speaks, and every line tells how bad it is."""
 
-_LEVEL = re.compile(r"^(?:\[[^\]]*\] )?\[(\w+)\] ")
+_LEVEL = re.compile(r"^(?:\[[^\]]*\] )*?\[(panic|fatal|error|warning|info|verbose|debug|trace)\] ")
 _CHATTER = frozenset({"info", "verbose", "debug", "trace"})
 _SPOKEN = re.compile(
     r"^\[(?:Parsed_)?(showinfo[^\]]*)\] \[info\] (?:n: *\d+ pts:.* (fmt:.*) i:\w|(color_range:.*)|(config in ))"
