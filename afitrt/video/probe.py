@@ -55,9 +55,7 @@ def probe(path: Path, number: int | None = None) -> VideoInfo:
         declared, index = int(stream.frames), int(stream.index)
         change = demuxed.heads.change()
     first, begins = _first_picture(path, index)
-    first = _handed_out(first)
-    if pixel_format(first.pix_fmt).alpha or first.pix_fmt == PALETTE:
-        first = _handed_out(without_alpha(first))
+    first = _opaque(_handed_out(first))
     times = timeline(shown(demuxed.packets, begins), time_base, hints)
     damage = demuxed.damage
     if not damage and demuxed.indexed and declared > demuxed.count and declared > (there := stored(path, index)):
@@ -122,17 +120,7 @@ def _first_picture(path: Path, index: int) -> tuple[VideoInfo, int | None]:
     with _opened(path) as container:
         stream = container.streams[index]
         context = stream.codec_context
-        if stream.metadata.get("alpha_mode", "0") != "0":
-            raise transparent(path, "ALPHA_MODE", "yuv420p", "-metadata:s:v alpha_mode=")
-        frame = _decode_one(container, stream)
-        if frame is None and container.format.name == "mpegts" and scrambled(path, disc=False):
-            raise unreadable(path)
-        if frame is None:
-            raise InputError(
-                f"{path}: no frame of its {context.name} stream decodes",
-                "at least one frame",
-                "the file may be cut off or encrypted; copy or download it again",
-            )
+        frame = _decode_one(container, stream, path)
         matrix = next((d for d in frame.side_data if d.type == av.sidedata.sidedata.Type.DISPLAYMATRIX), None)
         rotation, mirrored = _orientation(bytes(matrix)) if matrix is not None else (0, False)
         info = VideoInfo(
@@ -146,7 +134,6 @@ def _first_picture(path: Path, index: int) -> tuple[VideoInfo, int | None]:
             pix_fmt=frame.format.name,
             depth=pixel_format(frame.format.name).depth,
             colour=_colour(frame, context, _chroma_location(frame, stream.time_base)),
-            sample_aspect=Fraction(stream.sample_aspect_ratio or context.sample_aspect_ratio or 1),
             stream=index,
             codec=context.name,
             rotation=rotation,
@@ -186,6 +173,12 @@ def _handed_out(info: VideoInfo) -> VideoInfo:
     )
 
 
+def _opaque(info: VideoInfo) -> VideoInfo:
+    """The same without the alpha that its pictures may have."""
+    alpha = pixel_format(info.pix_fmt).alpha or info.pix_fmt == PALETTE
+    return _handed_out(without_alpha(info)) if alpha else info
+
+
 def _crop(container: Any, stream: Any) -> Crop | None:
     """What Matroska's PixelCrop or MP4's clean aperture takes off, which PyAV tells in words only."""
     import av
@@ -216,10 +209,12 @@ def _colour(frame: Any, context: Any, chroma: str | None) -> Colour:
     )
 
 
-def _decode_one(container: Any, stream: Any) -> Any:
-    """The first picture, or None; packets that do not decode are passed over, as ffmpeg does."""
+def _decode_one(container: Any, stream: Any, path: Path) -> Any:
+    """The first picture; packets that do not decode are passed over, as ffmpeg does. Raises InputError for none."""
     import av
 
+    if stream.metadata.get("alpha_mode", "0") != "0":
+        raise transparent(path, "ALPHA_MODE", "yuv420p", "-metadata:s:v alpha_mode=")
     stream.codec_context.thread_type = "NONE"
     for packet in container.demux(stream):
         try:
@@ -228,7 +223,13 @@ def _decode_one(container: Any, stream: Any) -> Any:
             continue
         if frames:
             return frames[0]
-    return None
+    if container.format.name == "mpegts" and scrambled(path, disc=False):
+        raise unreadable(path)
+    raise InputError(
+        f"{path}: no frame of its {stream.codec_context.name} stream decodes",
+        "at least one frame",
+        "the file may be cut off or encrypted; copy or download it again",
+    )
 
 
 def _orientation(matrix: bytes) -> tuple[int, bool]:
