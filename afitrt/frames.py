@@ -105,14 +105,15 @@ class VideoInfo:
     file. rivals: those of other streams of several pictures, of which this one was chosen. edited: an edit list shows
     it in several pieces. rotation: how players turn the picture, in degrees counter-clockwise, after mirroring it left
     to right if `mirrored`. damage: the first sign of a damaged or cut file met while demuxing. mastering,
-    content_light: HDR10's facts of the whole video. dynamic: names of metadata of single pictures. pictures: the files
-    of a sequence of pictures, in order; a video has none. piped: it is a y4m stream on standard input, its header
-    already taken; how long that is nobody knows, so its pts are empty. untimed: the file holds no time stamps at all,
-    so pts are counted at the rate that its codec names, or at a guess. interlaced: marked so. scan: what a sample
-    shows: "progressive", "interlaced" or "telecined". filters: ffmpeg's, through which the source is read; the facts
-    are those of what they give. crop: what the container takes off; the size is without it. opaque: the format without
-    alpha in which pictures are taken whose alpha is found to hide nothing. picture: the first one as ffmpeg hands it
-    out, whose facts all others must have. change: the first key frame that is seen to differ while demuxing.
+    content_light: HDR10's facts of the whole video. dynamic: names of HDR metadata of single pictures; beside: of
+    whatever else lies in them, such as closed captions. pictures: the files of a sequence of pictures, in order; a
+    video has none. piped: it is a y4m stream on standard input, its header already taken; how long that is nobody
+    knows, so its pts are empty. untimed: the file holds no time stamps at all, so pts are counted at the rate that its
+    codec names, or at a guess. interlaced: marked so. scan: what a sample shows: "progressive", "interlaced" or
+    "telecined". filters: ffmpeg's, through which the source is read; the facts are those of what they give. crop: what
+    the container takes off; the size is without it. opaque: the format without alpha in which pictures are taken whose
+    alpha is found to hide nothing. picture: the first one as ffmpeg hands it out, whose facts all others must have.
+    change: the first key frame that is seen to differ while demuxing.
     """
 
     path: Path
@@ -147,6 +148,7 @@ class VideoInfo:
     opaque: str = ""
     picture: Facts | None = None
     change: Change | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:

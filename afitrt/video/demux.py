@@ -12,6 +12,7 @@ from typing import Any
 
 from afitrt.errors import InputError
 from afitrt.frames import VideoInfo
+from afitrt.video.captions import captioned
 from afitrt.video.encrypted import is_encrypted
 from afitrt.video.ffmpeg import readable_path
 from afitrt.video.heads import Heads
@@ -46,8 +47,8 @@ class Demuxed:
     """Packets to be shown; count: all of them, discarded ones too; damage: first sign of it, or nothing.
 
     joinable: files may be laid together in it, so that a step back of a frame is one too many. jump: decoding times
-    before and after the first jump back, in seconds, or nothing. latest: the last one met. edits: see Edits. encrypted:
-    any of them is.
+    before and after the first jump back, in seconds, or nothing. latest: the last one met. edits: see Edits. encrypted,
+    captions: any of them is so, or has some.
     """
 
     indexed: bool
@@ -61,6 +62,7 @@ class Demuxed:
     latest: Fraction | None = None
     edits: Edits = field(default_factory=Edits)
     encrypted: bool = False
+    captions: bool = False
 
     def follow(self, packet: Any) -> None:
         """Counts a packet, looks at its head, and compares its decoding time with that of the one before.
@@ -71,6 +73,7 @@ class Demuxed:
         self.heads.follow(packet)
         self.edits.follow(packet)
         self.encrypted = self.encrypted or is_encrypted(packet.stream, packet)
+        self.captions = self.captions or captioned(packet)
         if packet.dts is None or packet.is_discard:
             return
         now, limit = packet.dts * packet.time_base, Fraction(JUMP_SECONDS)

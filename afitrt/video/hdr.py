@@ -16,6 +16,7 @@ from typing import Any
 from afitrt.errors import InputError
 from afitrt.frames import Colour, ContentLight, Mastering, VideoInfo
 from afitrt.video import matroska
+from afitrt.video.captions import left_out
 from afitrt.video.ffmpeg import describe
 from afitrt.video.finding import Ffmpeg
 
@@ -100,11 +101,12 @@ def static_facts(info: VideoInfo, colour: Colour, showinfo: str) -> VideoInfo:
 
 def dropped(info: VideoInfo) -> list[str]:
     """A plain line for each kind of metadata that cannot be carried over."""
-    return [
+    lines = [
         f"{name} metadata are left out: they describe single pictures and cannot be interpolated; "
         f"{'HDR10 facts stay' if info.mastering or info.content_light else 'the base picture stays'}"
         for name in info.dynamic
     ]
+    return lines + left_out(info.beside, info.path)
 
 
 def input_options(info: VideoInfo, tool: Ffmpeg) -> dict[str, str]:

@@ -18,6 +18,7 @@ import numpy as np
 from afitrt.errors import InputError
 from afitrt.frames import Colour, Crop, VideoInfo
 from afitrt.video.alpha import PALETTE, transparent, without_alpha
+from afitrt.video.captions import CAPTIONS, beside
 from afitrt.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, ZSCALE_MATRICES, pixel_format
 from afitrt.video.demux import check_jump, demux, shown, stored
 from afitrt.video.encrypted import refusal, scrambled, unreadable
@@ -69,6 +70,7 @@ def probe(path: Path, number: int | None = None) -> VideoInfo:
         rivals=others,
         edited=demuxed.edits.several,
         change=change,
+        beside=tuple(dict.fromkeys((*first.beside, *[CAPTIONS] * demuxed.captions))),
     )
 
 
@@ -143,6 +145,7 @@ def _first_picture(path: Path, index: int) -> tuple[VideoInfo, int | None]:
             mastering=mastering_of(frame),
             content_light=content_light_of(frame),
             dynamic=dynamic_of(frame),
+            beside=beside(frame, "matroska" in container.format.name),
         )
         return info, frame.pts
 
