@@ -186,6 +186,20 @@ def test_sound_of_which_nothing_decodes_does_not_cost_the_film(clips: dict[str, 
     assert count_packets(out) == 24 and sorted(each.name for each in tmp_path.iterdir()) == ["in.ts", "out.mkv"]
 
 
+def test_a_damaged_packet_of_a_sound_costs_itself(tmp_path: Path) -> None:
+    source, out, draw = tmp_path / "in.ts", tmp_path / "out.mkv", np.random.default_rng(1)
+    picture, sound = "testsrc2=s=64x48:r=25:d=3", "sine=f=440:d=3"
+    ffmpeg("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, *VIDEO["mkv"], source)
+    data = bytearray(source.read_bytes())
+    for start in range(0, len(data), 188):
+        if int.from_bytes(data[start + 1 : start + 3], "big") & 0x1FFF == 0x101 and draw.random() < 0.15:
+            data[start + 60 : start + 100] = draw.bytes(40)
+    source.write_bytes(data)
+    ran = afitrt("interpolate", source, out, *FAST)
+    assert ran.code == 0 and "packets are damaged and left out" in ran.err, ran.err
+    assert count_packets(out) == 150
+
+
 def test_a_track_that_no_container_takes_does_not_cost_what_is_rendered(
     clips: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

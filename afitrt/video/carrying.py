@@ -98,9 +98,11 @@ def facts(path: Path) -> Facts | None:
 
     read = matroska.read(path)
     entries = [each for each in within(read.get(matroska.TRACKS, b""), ENTRY) if number(each, KIND) in KINDS]
+    if not entries:
+        return None
     with av.open(readable_path(path), metadata_errors="replace") as container:
         kinds = [each.type for each in container.streams if each.type in KINDS.values()][: len(entries)]
-    if not entries or kinds != [KINDS[number(each, KIND)] for each in entries]:
+    if kinds != [KINDS[number(each, KIND)] for each in entries]:
         return None
     info, chapters = read.get(matroska.INFO, b""), read.get(matroska.CHAPTERS, b"")
     linked = bool(within(info, PREVIOUS) or within(info, NEXT) or _atoms(chapters, OTHER_FILE))
@@ -147,7 +149,7 @@ def _atoms(chapters: bytes, *path: int) -> list[bytes]:
 
 def untold(info: VideoInfo, container: str, tracks: Collection[int]) -> list[str]:
     """A plain line about what of a Matroska file does not reach the output, where there is any; tracks: copied ones."""
-    if not matroska.is_matroska(info.path) or (found := facts(info.path)) is None:
+    if (found := facts(info.path)) is None:
         return []
     lost = ["links to other files"] if found.linked else []
     if number(found.tracks[info.stream], VIDEO, INTERLACED) == 1:

@@ -158,12 +158,6 @@ def ending(code: int, errors: tuple[str, ...]) -> str:
     return f"{ended_by(code)} ({told})"
 
 
-def run(command: list[str]) -> tuple[int, tuple[str, ...]]:
-    """Runs a command to its end; exit code and last lines of stderr. Killed when the caller is interrupted."""
-    with Child(command) as child:
-        return child.wait(), child.errors
-
-
 def readable_path(path: Path) -> str:
     """A file name as ffmpeg and PyAV take it: never mistaken for an option or a protocol."""
     return f"file:{path}"

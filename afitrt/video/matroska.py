@@ -82,12 +82,6 @@ def with_elements(body: bytes, elements: Mapping[int, bytes | int], *path: int) 
     )
 
 
-def is_matroska(path: Path) -> bool:
-    """Does the file begin as EBML does?"""
-    with path.open("rb") as file:
-        return file.read(4) == _ident(EBML)
-
-
 def read(path: Path) -> dict[int, bytes]:
     """Bodies of the first INFO, TRACKS, CHAPTERS and TAGS of a file, as far as they are whole; empty of other files."""
     with path.open("rb") as file:
