@@ -91,11 +91,11 @@ def static_facts(info: VideoInfo, colour: Colour, showinfo: str) -> VideoInfo:
 
     colour: of the filtered pictures. What is no PQ any more has none: zscale leaves them on.
     """
-    still = info.colour.transfer == colour.transfer
+    still, words = info.colour.transfer == colour.transfer, showinfo.lower()  # Versions differ in capitals.
     return replace(
         info,
-        mastering=info.mastering if still and "side data - Mastering display" in showinfo else None,
-        content_light=info.content_light if still and "side data - Content light" in showinfo else None,
+        mastering=info.mastering if still and "side data - mastering display" in words else None,
+        content_light=info.content_light if still and "side data - content light" in words else None,
     )
 
 
