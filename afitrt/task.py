@@ -27,12 +27,12 @@ from afitrt.video.tracks import CONTAINERS, default_output
 
 CHEAP_PASSES = 6
 INTERLACED = (
-    "the source is interlaced, and its combs will smear: --deinterlace (bwdif) takes them out, --ivtc (fieldmatch, "
+    "the source looks interlaced, and its combs will smear: --deinterlace (bwdif) takes them out, --ivtc (fieldmatch, "
     "decimate) where it was film"
 )
 TELECINED = (
-    "the source is film in 30 frames a second, two in five of them combed: --ivtc (fieldmatch, decimate) gives the "
-    "film's own frames back"
+    "the source looks like film in 30 frames a second, two in five of them combed: --ivtc (fieldmatch, decimate) gives "
+    "the film's own frames back"
 )
 PIPED = "the pipe is marked as interlaced: its combs will smear; put ffmpeg -vf bwdif in front of it"
 PULLDOWN = (

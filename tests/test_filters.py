@@ -46,12 +46,26 @@ def test_what_a_sample_shows(tmp_path: Path, filters: str, rate: str, held: int,
     assert probe_source(moving(tmp_path / "in.mkv", filters, rate=rate, held=held)).scan == found
 
 
+@pytest.mark.parametrize("seconds", [0.5, 1, 2, 3])
+def test_a_progressive_pattern_that_moves_is_not_told_to_be_interlaced(seconds: float, tmp_path: Path) -> None:
+    """For two seconds all of its pictures look combed to idet; the stream says that they are not."""
+    path = pattern(tmp_path / "in.mkv", size="448x256", rate="24", seconds=seconds)
+    assert probe_source(path).scan == "progressive"
+
+
+def test_the_same_marked_as_interlaced_looks_so(tmp_path: Path) -> None:
+    marked = pattern(tmp_path / "marked.mkv", *X264, "-vf", "setfield=tff", "-flags", "+ildct", size="448x256")
+    assert probe_source(marked).scan == "interlaced"
+    ran = afitrt("interpolate", marked, tmp_path / "out.mkv", *FAST)
+    assert "the source looks interlaced" in ran.err, ran.err
+
+
 def test_noise_is_no_interlacing(tmp_path: Path) -> None:
     assert probe_source(pattern(tmp_path / "in.mkv", size="320x240", seconds=4)).scan == "progressive"
     still = {"Neither": 200, "Top": 0, "Bottom": 0}
     even = {"TFF": 48, "BFF": 44, "Progressive": 8, "Undetermined": 100}
     counts = {"Repeated Fields": still, "Single frame detection": even, "Multi frame detection": even}
-    assert judged(counts, Fraction(25)) == "progressive"
+    assert judged(counts, Fraction(25), marked=True) == "progressive"
 
 
 def test_the_warning_names_what_helps_and_it_does(tmp_path: Path) -> None:

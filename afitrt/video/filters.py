@@ -26,6 +26,8 @@ IVTC = f"fieldmatch=combmatch=full,{DEINTERLACE.replace('all', 'interlaced')},de
 
 SAMPLE_FRAMES = 200
 LEAST_FRAMES = 10
+# A stream that says of itself that it is progressive needs more: fine patterns in motion look combed for two seconds.
+FLAGGED_FRAMES, FLAGGED_COMBED = 60, 0.75
 TALLEST = 1152  # No standard has interlaced pictures of more lines.
 PROGRESSIVE_CODECS = frozenset({"av1", "vp8", "vp9", "gif", "png", "mjpeg", "webp"})
 TELECINED_RATES = (Fraction(30000, 1001), Fraction(30))
@@ -144,16 +146,17 @@ def scan(info: VideoInfo) -> str:
         kind: {name: int(count) for name, count in re.findall(r"(\w+): *(\d+)", numbers)}
         for kind, numbers in _IDET.findall(log)
     }
-    return judged(counts, info.rate) if len(counts) == 3 else "progressive"
+    return judged(counts, info.rate, marked=info.interlaced) if len(counts) == 3 else "progressive"
 
 
-def judged(counts: dict[str, dict[str, int]], rate: Fraction) -> str:
-    """What the three lines that idet ends with amount to, at a rate in frames per second."""
+def judged(counts: dict[str, dict[str, int]], rate: Fraction, *, marked: bool) -> str:
+    """What the three lines that idet ends with amount to, at a rate in frames per second. marked: as interlaced."""
     fields, single, several = (
         counts[each] for each in ("Repeated Fields", "Single frame detection", "Multi frame detection")
     )
     sure = several["TFF"] + several["BFF"] + several["Progressive"]
-    if sure < LEAST_FRAMES or abs(several["TFF"] - several["BFF"]) <= COMBED * sure:
+    least, combed = (LEAST_FRAMES, COMBED) if marked else (FLAGGED_FRAMES, FLAGGED_COMBED)
+    if sure < least or abs(several["TFF"] - several["BFF"]) <= combed * sure:
         return "progressive"
     whole = single["Progressive"] / max(1, single["TFF"] + single["BFF"] + single["Progressive"])
     repeated = (fields["Top"] + fields["Bottom"]) / max(1, sum(fields.values()))

@@ -24,6 +24,7 @@ from afitrt.video.colour import from_rgb, pixel_format, tagging
 from afitrt.video.encoders import ENCODERS, Y4M, encoder_arguments, friendly_name, params_for
 from afitrt.video.ffmpeg import Child, command, ending, node_path, readable_path
 from afitrt.video.finding import SETTING, find_for, installed, present_encoders
+from afitrt.video.opening import pixel_shape
 from afitrt.video.pipes import STDIO
 from afitrt.video.planes import output_colour, raw_format
 from afitrt.yuv import Yuv420
@@ -139,10 +140,8 @@ def _output(path: Path, info: VideoInfo, rate: Fraction, encode: EncodeOptions, 
     import ffmpeg
 
     colour, pix_fmt, tool = output_colour(info, encode), str(encode.pix_fmt), find_for(encode.codec)
-    aspect = info.sample_aspect
-    shape = f"setsar={aspect.numerator}/{aspect.denominator}"
     converted = [f"format={pix_fmt}"] if yuv else from_rgb(info, colour, pix_fmt)
-    filters = [*converted, shape, tagging(colour)]
+    filters = [*converted, pixel_shape(info.sample_aspect), tagging(colour)]
     if _uploads(encode):
         filters.append("hwupload")
     source = ffmpeg.input(
