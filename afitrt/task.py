@@ -26,6 +26,7 @@ from afitrt.video.timeline import normalise
 from afitrt.video.tracks import CONTAINERS, default_output
 
 CHEAP_PASSES = 6
+LARGEST_TERM = 65535
 INTERLACED = (
     "the source looks interlaced, and its combs will smear: --deinterlace (bwdif) takes them out, --ivtc (fieldmatch, "
     "decimate) where it was film"
@@ -150,6 +151,8 @@ def _left_out(info: VideoInfo) -> list[str]:
     if crop := info.crop:
         sides = f"{crop.left} left, {crop.right} right, {crop.above} above, {crop.below} below"
         notes.append(f"the container crops its pictures, and so does the output: {sides} (pixels)")
+    if max(info.sample_aspect.numerator, info.sample_aspect.denominator) > LARGEST_TERM:
+        notes.append(f"the pixel aspect {info.sample_aspect} is rounded in the stream, with 16 bits a term")
     if info.opaque:
         notes.append("the alpha channel is left out: it is opaque in every pixel")
     return notes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -213,3 +215,27 @@ def test_other_headers_of_pictures_that_are_alike_change_nothing(tmp_path: Path)
     place = entry(info, index, 17)
     with Reader(info, (17, None), seek=place) as reader:
         assert len(list(reader)) == 3
+
+
+@pytest.mark.parametrize("out", ["out.mp4", "out.mkv"])
+@pytest.mark.parametrize("aspect", ["231/130", "1516/853"])
+def test_a_pixel_aspect_of_large_terms_is_kept_exactly(aspect: str, out: str, tmp_path: Path) -> None:
+    shape = f"setsar={aspect}:max=2000,format=yuv444p"
+    ffmpeg(*source("853x480", shape, frames=2), *X264, tmp_path / "in.mp4")
+    ran = afitrt("interpolate", tmp_path / "in.mp4", tmp_path / out, *FAST, "--codec", "x264")
+    assert ran.code == 0 and "aspect" not in ran.err, ran.err
+    with av.open(str(tmp_path / out)) as container:
+        stream = container.streams.video[0]
+        next(container.decode(stream))
+        told = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
+    assert told == (Fraction(aspect), Fraction(aspect))
+
+
+def test_a_pixel_aspect_beyond_16_bits_is_told(tmp_path: Path) -> None:
+    ffmpeg(*source("64x48", frames=2), *X264, tmp_path / "in.mp4")
+    data, one = (tmp_path / "in.mp4").read_bytes(), b"pasp" + struct.pack(">2I", 1, 1)
+    assert data.count(one) == 1
+    (tmp_path / "wide.mp4").write_bytes(data.replace(one, b"pasp" + struct.pack(">2I", 65537, 65536)))
+    assert probe(tmp_path / "wide.mp4").sample_aspect == Fraction(65537, 65536)
+    ran = afitrt("interpolate", tmp_path / "wide.mp4", tmp_path / "out.mp4", *FAST)
+    assert ran.code == 0 and "the pixel aspect 65537/65536 is rounded in the stream" in ran.err, ran.err
