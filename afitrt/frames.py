@@ -113,7 +113,8 @@ class VideoInfo:
     "telecined". filters: ffmpeg's, through which the source is read; the facts are those of what they give. crop: what
     the container takes off; the size is without it. opaque: the format without alpha in which pictures are taken whose
     alpha is found to hide nothing. picture: the first one as ffmpeg hands it out, whose facts all others must have.
-    change: the first key frame that is seen to differ while demuxing.
+    change: the first key frame that is seen to differ while demuxing. marks: what pictures say of
+    their colours that is not applied.
     """
 
     path: Path
@@ -148,6 +149,7 @@ class VideoInfo:
     opaque: str = ""
     picture: Facts | None = None
     change: Change | None = None
+    marks: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
 
     @property

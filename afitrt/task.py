@@ -153,6 +153,8 @@ def _left_out(info: VideoInfo) -> list[str]:
         notes.append(f"the container crops its pictures, and so does the output: {sides} (pixels)")
     if max(info.sample_aspect.numerator, info.sample_aspect.denominator) > LARGEST_TERM:
         notes.append(f"the pixel aspect {info.sample_aspect} is rounded in the stream, with 16 bits a term")
+    if info.marks:
+        notes.append(f"{' and '.join(info.marks)} of the pictures are not applied: they are read and written as sRGB")
     if info.opaque:
         notes.append("the alpha channel is left out: it is opaque in every pixel")
     return notes

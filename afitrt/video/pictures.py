@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from afitrt.errors import InputError, UsageError
 from afitrt.frames import Pixels, VideoInfo
+from afitrt.video.marks import marks
 from afitrt.video.numbered import PICTURES, Numbered, natural, numbered
 from afitrt.video.timeline import repeats
 from afitrt.video.write import to_depth
@@ -28,7 +29,7 @@ def probe_pictures(path: Path, rate: Fraction | None) -> VideoInfo:
     """The facts of a folder or pattern of pictures, shown at this rate; depth is that of the deepest one.
 
     Reads the head of every PNG and JPEG and decodes every other picture. Raises InputError for a folder without
-    pictures, a missing number, alpha, a picture of another size; UsageError without a rate.
+    pictures, a missing number, alpha, a picture of another size, to be turned or in CMYK; UsageError without a rate.
     """
     files = _numbered_files(path, found) if (found := numbered(path)) else _folder_files(path)
     if rate is None:
@@ -46,6 +47,7 @@ def probe_pictures(path: Path, rate: Fraction | None) -> VideoInfo:
                 "pictures of one size: scale it, or take it out of the folder",
             )
         depth = max(depth, other[2])
+    told = dict.fromkeys(mark for file in files for mark in marks(file))
     return VideoInfo(
         path=path,
         width=width,
@@ -58,6 +60,7 @@ def probe_pictures(path: Path, rate: Fraction | None) -> VideoInfo:
         depth=depth,
         codec=files[0].suffix.lower().lstrip("."),
         pictures=tuple(files),
+        marks=tuple(told),
     )
 
 

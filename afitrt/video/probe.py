@@ -136,6 +136,7 @@ def _first_picture(path: Path, index: int) -> tuple[VideoInfo, int | None]:
             pix_fmt=frame.format.name,
             depth=pixel_format(frame.format.name).depth,
             colour=_colour(frame, context, _chroma_location(frame, stream.time_base)),
+            sample_aspect=Fraction(stream.sample_aspect_ratio or 1),
             stream=index,
             codec=context.name,
             rotation=rotation,
@@ -170,7 +171,8 @@ def _handed_out(info: VideoInfo) -> VideoInfo:
         height=facts.height,
         pix_fmt=facts.pix_fmt,
         depth=pixel_format(facts.pix_fmt).depth,
-        sample_aspect=facts.aspect,
+        # Old versions of ffmpeg lose what they cannot hold in 16 bits.
+        sample_aspect=facts.aspect if info.sample_aspect == 1 else info.sample_aspect,
         colour=replace(info.colour, **found),
         picture=facts,
     )
