@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from command import afitrt
@@ -76,3 +77,28 @@ def test_alpha_beside_vp8_and_vp9_is_refused(encoder: str, container: str, tmp_p
     path = tmp_path / f"in.{container}"
     ffmpeg(*source("64x48", HOLE), "-pix_fmt", "yuva420p", "-c:v", encoder, "-auto-alt-ref", 0, path)
     assert "ALPHA_MODE" in refused(path, tmp_path / "out.mkv")
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_stills_with_opaque_alpha_are_taken_and_others_refused_before_the_work(suffix: str, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture = np.full((48, 64, 4), 255, np.uint8)
+    for number in range(4):
+        picture[:, :32, 0] = 40 * number
+        assert cv2.imwrite(str(folder / f"{number}.{suffix}"), picture)
+    ran = afitrt("interpolate", folder, tmp_path / "out.mkv", *FAST, "--rate", "25")
+    assert ran.code == 0, ran.err
+    picture[3, 5, 3] = 254
+    assert cv2.imwrite(str(folder / f"2.{suffix}"), picture)
+    ran = afitrt("interpolate", folder, tmp_path / "other.mkv", *FAST, "--rate", "25")
+    assert ran.code == 3 and f"2.{suffix} has an alpha channel" in ran.err and "kept" not in ran.err, ran.err
+    assert not list(tmp_path.glob("*other*"))
+
+
+def test_a_paletted_still_with_transparency_is_refused_before_the_work(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    ffmpeg(*source("64x48", f"{HOLE},{GIF}"), "-pix_fmt", "pal8", folder / "%02d.png")
+    ran = afitrt("interpolate", folder, tmp_path / "out.mkv", *FAST, "--rate", "25")
+    assert ran.code == 3 and "has an alpha channel" in ran.err and not list(tmp_path.glob("*out*")), ran.err

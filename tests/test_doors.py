@@ -135,9 +135,9 @@ def test_pictures_that_cannot_be_used_are_named(stills: Path, tmp_path: Path) ->
 
 
 def test_a_picture_that_fails_later_keeps_what_is_done(stills: Path, tmp_path: Path) -> None:
-    cv2.imwrite(str(stills / "9.png"), np.zeros((48, 64, 4), np.uint8))
+    (stills / "9.png").write_bytes((stills / "9.png").read_bytes()[:200])
     ran = afitrt("interpolate", stills, f"{tmp_path}/new/out/", *BLEND, *RATE)
-    assert ran.code == 3 and "9.png has an alpha channel" in ran.err
+    assert ran.code == 3 and "9.png cannot be read" in ran.err
     kept = names(tmp_path / "new" / "out")
     assert kept and f"({len(kept)} pictures)" in ran.err and "%09d.png" in ran.err
     assert kept == [f"{number:09}.png" for number in range(1, len(kept) + 1)]

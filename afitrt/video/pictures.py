@@ -21,6 +21,8 @@ from afitrt.video.timeline import repeats
 from afitrt.video.write import to_depth
 
 LAST_BYTES = 4096
+# PNG's colour types with a palette, and with alpha.
+_MAY_BE_TRANSPARENT = frozenset({b"\3", b"\4", b"\6"})
 # JPEG markers that begin a picture: SOF0..SOF15 without DHT, JPG and DAC among them.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
@@ -28,7 +30,7 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 def probe_pictures(path: Path, rate: Fraction | None) -> VideoInfo:
     """The facts of a folder or pattern of pictures, shown at this rate; depth is that of the deepest one.
 
-    Reads the head of every PNG and JPEG and decodes every other picture. Raises InputError for a folder without
+    Reads the head of every opaque PNG and JPEG and decodes every other picture. Raises InputError for a folder without
     pictures, a missing number, alpha, a picture of another size, to be turned or in CMYK; UsageError without a rate.
     """
     files = _numbered_files(path, found) if (found := numbered(path)) else _folder_files(path)
@@ -102,10 +104,10 @@ def size(path: Path) -> tuple[int, int, int]:
 
 
 def _head(file: BinaryIO) -> tuple[int, int, int] | None:
-    """The same from the head of a PNG or JPEG; None for other formats."""
-    head = file.read(25)
-    if head.startswith(b"\x89PNG"):
-        width, height, bits = struct.unpack(">16xIIB", head)
+    """The same from the head of a PNG without alpha or JPEG; None for what is to be decoded to know it."""
+    head = file.read(26)
+    if head.startswith(b"\x89PNG") and head[25:26] not in _MAY_BE_TRANSPARENT:
+        width, height, bits = struct.unpack(">16xIIBx", head)
         return width, height, 16 if bits == 16 else 8
     if not head.startswith(b"\xff\xd8"):
         return None
@@ -134,9 +136,11 @@ def read_picture(path: Path) -> npt.NDArray[Any]:
         raise _unreadable(path, "it does not decode, or ends early" if data else "it is empty")
     if picture.dtype not in (np.uint8, np.uint16):
         raise _unreadable(path, f"it holds {picture.dtype}")
+    if picture.ndim == 3 and picture.shape[2] == 4 and picture[:, :, 3].min() == np.iinfo(picture.dtype).max:
+        picture = np.ascontiguousarray(picture[:, :, :3])
     if picture.ndim == 3 and picture.shape[2] != 3:
         raise InputError(
-            f"{path} has an alpha channel",
+            f"{path} has an alpha channel, and it hides something",
             "opaque pictures; transparency cannot be interpolated",
             "flatten the pictures onto a background",
         )
