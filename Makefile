@@ -41,7 +41,8 @@ test-quick: $(VENV)/dev.stamp check  ## tests that need neither network, weights
 # make test-ffmpeg FFMPEG=/another/ffmpeg: files are made by the bundled ffmpeg, and read and encoded by that one.
 FFMPEG ?= /usr/bin/ffmpeg
 FILE_TESTS := $(wildcard tests/test_video*.py) $(patsubst %,tests/test_%.py,\
-	bad_input compare damage doors filters matrix planes preview times)
+	alpha bad_input captions compare damage decode_errors doors encryption ffmpeg_discovery filters matrix pictures \
+	planes preview stream_selection times timestamp_jumps)
 
 test-ffmpeg: export AFITRT_FFMPEG = $(FFMPEG)
 test-ffmpeg: $(VENV)/dev.stamp  ## tests of files with another ffmpeg than the one that would be used

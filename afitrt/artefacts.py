@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from afitrt.errors import ArtefactError, OutputError, RetryError
-from afitrt.places import check_name, work_name
+from afitrt.file_names import check_name, work_name
 
 SCHEMA = 2
 _ASIDE = ".making-"

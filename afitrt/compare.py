@@ -22,10 +22,10 @@ from afitrt.errors import InputError, OutputError, RenderError
 from afitrt.frames import Change, VideoInfo
 from afitrt.video import find, probe
 from afitrt.video.colour import assumed_matrix, assumed_range, pixel_format, to_rgb
-from afitrt.video.damage import Signs
-from afitrt.video.facts import LEVEL, SHOW, Listener, alike, changed
+from afitrt.video.decode_errors import Signs
 from afitrt.video.ffmpeg import Child, ending
-from afitrt.video.opening import front, opened
+from afitrt.video.input_options import front, opened
+from afitrt.video.showinfo import LEVEL, SHOW, Listener, alike, changed
 
 AMPLIFIED = 8
 PANEL = 320

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from afitrt.artefacts import writing_in
 from afitrt.errors import RetryError
-from afitrt.places import short_name
+from afitrt.file_names import short_name
 
 FAR = 1 << 30
 """Windows locks bytes, and keeps others from reading them; nobody reads this one."""

@@ -15,9 +15,9 @@ import numpy as np
 from afitrt import pipeline, video
 from afitrt.errors import UsageError
 from afitrt.events import Done, Tell
+from afitrt.file_names import check_name, work_name
 from afitrt.frames import Pixels, VideoInfo
 from afitrt.options import EncodeOptions, Job
-from afitrt.places import check_name, work_name
 from afitrt.task import check_free, resolve
 
 LARGEST = (3840, 2160)

@@ -12,9 +12,9 @@ import numpy as np
 from afitrt import models
 from afitrt.artefacts import writing_in, written_aside
 from afitrt.errors import InputError, OutputError, UsageError
+from afitrt.file_names import check_name
 from afitrt.frames import Planar
 from afitrt.options import ModelOptions
-from afitrt.places import check_name
 
 
 def parse_times(text: str) -> list[Fraction]:

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from afitrt.errors import OutputError, UsageError, counted
+from afitrt.file_names import check_name, fitted
 from afitrt.frames import VideoInfo
 from afitrt.options import Job, ScheduleOptions
-from afitrt.places import check_name, fitted
 from afitrt.rates import rate_text
 from afitrt.scenes import check_cuts
 from afitrt.schedule import correction_cost, resolve_n_forward
 from afitrt.video.encoders import PNG
-from afitrt.video.facts import check_change
 from afitrt.video.hdr import dropped
 from afitrt.video.numbered import DEFAULT_NAME, numbered
 from afitrt.video.pipes import STDIO
+from afitrt.video.showinfo import check_change
 from afitrt.video.stamping import Stamps
 from afitrt.video.timeline import normalise
 from afitrt.video.tracks import CONTAINERS, default_output

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from video_helpers import X264, ffmpeg, payload
 
 from afitrt.video import matroska
-from afitrt.video.carrying import Facts
-from afitrt.video.finishing import ENTRY, NUMBER
 from afitrt.video.matroska import CHAPTERS, INFO, TAGS, TRACKS, children, element, joined, number, text, within
+from afitrt.video.matroska_facts import Facts
+from afitrt.video.matroska_patch import ENTRY, NUMBER
 
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
 NANO = 1_000_000_000

@@ -14,8 +14,8 @@ import pytest
 from command import Ran, afitrt, command_line, process
 from video_helpers import ffmpeg, pattern
 
+from afitrt.file_names import fitted, readable
 from afitrt.pipeline.finding import work_folders
-from afitrt.places import fitted, readable
 from afitrt.video import probe
 
 KANA = "あ" * 75

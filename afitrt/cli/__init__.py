@@ -16,7 +16,7 @@ from afitrt import __version__
 from afitrt.cli import between, compare, doctor, engines, farm, inspect, interpolate, models, preview, segments, weights
 from afitrt.cli.deadline import ending_in_time, hearing_all
 from afitrt.errors import AfitrtError, RetryError, Terminated, stopped
-from afitrt.places import LEGIBLE
+from afitrt.file_names import LEGIBLE
 from afitrt.system import stop_signals
 
 EPILOG = (

@@ -10,7 +10,7 @@ import typer
 
 from afitrt.cli.flags import whole
 from afitrt.errors import PartialInputError, UsageError, counted
-from afitrt.places import check_name
+from afitrt.file_names import check_name
 
 if TYPE_CHECKING:
     from afitrt.compare import Comparison

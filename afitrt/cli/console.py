@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from afitrt import events
 from afitrt.errors import AfitrtError, OutputError, counted, stopped
-from afitrt.places import readable
+from afitrt.file_names import readable
 from afitrt.system import nobody_reads
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -15,8 +15,8 @@ from afitrt.cli.flags import EncodeFlags, FilterFlags, ModelFlags, SceneFlags, S
 from afitrt.cli.jobs import JobFlags
 from afitrt.cli.segments import folder_of
 from afitrt.errors import UsageError, counted
+from afitrt.file_names import check_name
 from afitrt.options import Job, SceneOptions, ScheduleOptions
-from afitrt.places import check_name
 
 if TYPE_CHECKING:
     from afitrt.frames import VideoInfo

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afitrt.errors import AfitrtError, OutputError
+from afitrt.file_names import check_name, readable
 from afitrt.options import Job
-from afitrt.places import check_name, readable
 
 if TYPE_CHECKING:
     from afitrt.events import Event, Tell

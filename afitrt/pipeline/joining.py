@@ -7,9 +7,9 @@ from pathlib import Path
 from afitrt import video
 from afitrt.errors import PartialInputError, UsageError
 from afitrt.events import Tell, Warned
+from afitrt.file_names import check_name
 from afitrt.pipeline.folders import reserved
 from afitrt.pipeline.rendering import Placing, placed
-from afitrt.places import check_name
 from afitrt.segments import Plan, Store, check_source, contiguous
 from afitrt.segments import join as join_segments
 from afitrt.task import check_free, resolve

@@ -9,9 +9,9 @@ from typing import Protocol
 from afitrt import video
 from afitrt.errors import AfitrtError, counted
 from afitrt.events import Event
+from afitrt.file_names import work_name
 from afitrt.pipeline.preparing import Prepared
 from afitrt.pipeline.segmented import SegmentedFile, SegmentWriter, work_folder
-from afitrt.places import work_name
 from afitrt.render import Decoded, Part
 from afitrt.segments import Store, fingerprint, index_source, recipe
 

@@ -12,11 +12,11 @@ from typing import Self
 from afitrt import video
 from afitrt.errors import AfitrtError, counted
 from afitrt.events import Event, SegmentDone
+from afitrt.file_names import short_name
 from afitrt.frames import Pixels
 from afitrt.pipeline.placing import joined_file, put_in_place
 from afitrt.pipeline.preparing import Prepared
 from afitrt.pipeline.workers import Worker
-from afitrt.places import short_name
 from afitrt.render import Decoded, Part
 from afitrt.schedule import outputs_before
 from afitrt.segments import (

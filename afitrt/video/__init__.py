@@ -13,13 +13,13 @@ PyAV and ffmpeg-python are imported by the functions that use them, not by this 
 from __future__ import annotations
 
 from afitrt.video.arguments import parse_arguments
-from afitrt.video.carrying import untold
 from afitrt.video.choosing import choose_encoding
 from afitrt.video.demux import check_edits
 from afitrt.video.encoders import ENCODERS, PNG, Y4M, encoder_name, friendly_name
-from afitrt.video.encrypted import check_encrypted
+from afitrt.video.encryption import check_encrypted
 from afitrt.video.ffmpeg import readable_path
-from afitrt.video.finding import BUNDLED, ON_PATH, SETTING, Ffmpeg, find, find_for, installed, present_encoders
+from afitrt.video.ffmpeg_discovery import BUNDLED, ON_PATH, SETTING, Ffmpeg, find, find_for, installed, present_encoders
+from afitrt.video.matroska_facts import untold
 from afitrt.video.mux import mux
 from afitrt.video.numbered import DEFAULT_NAME, numbered
 from afitrt.video.pictures import PictureReader
@@ -29,10 +29,10 @@ from afitrt.video.pngs import PngWriter
 from afitrt.video.probe import probe
 from afitrt.video.read import Reader
 from afitrt.video.seek import Entry, Index, entry, index_packets
-from afitrt.video.selecting import rivals
 from afitrt.video.sources import open_reader, probe_source
 from afitrt.video.space import shortage, space_needed
 from afitrt.video.stamping import Stamps
+from afitrt.video.stream_selection import rivals
 from afitrt.video.timeline import Normalised, normalise
 from afitrt.video.tracks import Track, choose_tracks, container_of, default_output, list_tracks, parse_drop
 from afitrt.video.trial import try_tracks

@@ -11,7 +11,7 @@ from afitrt.errors import InputError
 from afitrt.frames import VideoInfo
 from afitrt.video.colour import pixel_format
 from afitrt.video.ffmpeg import Child, read_whole
-from afitrt.video.opening import front, through
+from afitrt.video.input_options import front, through
 
 PALETTE = "pal8"
 # Formats whose alpha extractplanes does not take out as it is, with one in which it does.

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from afitrt.errors import UsageError
 from afitrt.video.encoders import ENCODERS, friendly_name
-from afitrt.video.finding import find_for
+from afitrt.video.ffmpeg_discovery import find_for
 
 Pairs = tuple[tuple[str, str], ...]
 EXAMPLE = '--encoder-args "-tune animation -g 120"'

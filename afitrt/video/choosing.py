@@ -11,7 +11,7 @@ from afitrt.options import EncodeOptions
 from afitrt.video.arguments import check_arguments
 from afitrt.video.colour import PixelFormat, pixel_format
 from afitrt.video.encoders import ENCODERS, PLAIN, PNG, Y4M, Encoder, encoder_name, friendly_name
-from afitrt.video.finding import find_for
+from afitrt.video.ffmpeg_discovery import find_for
 
 # Below this FFV1 finds no slices for subsampled chroma.
 TINY = 16

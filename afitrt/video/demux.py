@@ -13,9 +13,9 @@ from typing import Any
 from afitrt.errors import InputError
 from afitrt.frames import VideoInfo
 from afitrt.video.captions import captioned
-from afitrt.video.encrypted import is_encrypted
+from afitrt.video.encryption import is_encrypted
 from afitrt.video.ffmpeg import readable_path
-from afitrt.video.heads import Heads
+from afitrt.video.sequence_headers import Heads
 from afitrt.video.timeline import Packet
 from afitrt.video.tracks import Track
 

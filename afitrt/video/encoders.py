@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from afitrt.options import EncodeOptions
-from afitrt.video.finding import Ffmpeg
+from afitrt.video.ffmpeg_discovery import Ffmpeg
 
 MATROSKA, MP4, MOV = "matroska", "mp4", "mov"
 PNG, Y4M = "png", "yuv4mpegpipe"

@@ -15,7 +15,7 @@ from typing import IO, Any, Self
 
 from afitrt.errors import MissingToolError
 from afitrt.system import ended_by, enlarge, out_of_reach
-from afitrt.video.finding import INSTALL, Ffmpeg, find
+from afitrt.video.ffmpeg_discovery import INSTALL, Ffmpeg, find
 
 LAST_LINES = 40
 AFTERMATH = re.compile(r"Terminating thread|Task finished|Nothing was written|Conversion failed|Error sending frames")

@@ -14,10 +14,10 @@ from functools import lru_cache
 from afitrt.errors import InputError, UsageError
 from afitrt.frames import Change, VideoInfo
 from afitrt.video.colour import pixel_format
-from afitrt.video.facts import LEVEL, SHOW, Listener, alike, changed
 from afitrt.video.ffmpeg import ADDRESS, Child, ending
 from afitrt.video.hdr import static_facts
-from afitrt.video.opening import front, through, told
+from afitrt.video.input_options import front, through, told
+from afitrt.video.showinfo import LEVEL, SHOW, Listener, alike, changed
 from afitrt.video.timeline import Packet, Timeline, timed, timeline
 
 DEINTERLACE = "bwdif=mode=send_frame:deint=all"

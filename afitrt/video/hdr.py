@@ -18,7 +18,7 @@ from afitrt.frames import Colour, ContentLight, Mastering, VideoInfo
 from afitrt.video import matroska
 from afitrt.video.captions import left_out
 from afitrt.video.ffmpeg import describe
-from afitrt.video.finding import Ffmpeg
+from afitrt.video.ffmpeg_discovery import Ffmpeg
 
 # Of libavutil/mastering_display_metadata.h: 3 x 2 primaries, 2 white, darkest, brightest as num, den; two flags.
 _MASTERING = struct.Struct("=20i2i")

@@ -17,12 +17,12 @@ import numpy as np
 from afitrt.artefacts import written_aside
 from afitrt.errors import OutputError, RetryError
 from afitrt.frames import VideoInfo
-from afitrt.video.carrying import Facts, facts
-from afitrt.video.copying import STALE, Copied, Span, attached, chapters, explained, kept_tags, packets_of
 from afitrt.video.encoders import MATROSKA
 from afitrt.video.ffmpeg import readable_path
-from afitrt.video.finishing import DISPLAY_HEIGHT, DISPLAY_UNIT, DISPLAY_WIDTH, PIXELS, RATIO, Finishing
+from afitrt.video.matroska_facts import Facts, facts
+from afitrt.video.matroska_patch import DISPLAY_HEIGHT, DISPLAY_UNIT, DISPLAY_WIDTH, PIXELS, RATIO, Finishing
 from afitrt.video.stamping import StampedVideo, Stamps
+from afitrt.video.stream_copy import STALE, Copied, Span, attached, chapters, explained, kept_tags, packets_of
 from afitrt.video.tracks import Track, choose_tracks, container_of, list_tracks
 
 REPORT = "please report this"

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from afitrt.errors import InputError, UsageError
 from afitrt.frames import Pixels, VideoInfo
-from afitrt.video.marks import marks
+from afitrt.video.image_metadata import marks
 from afitrt.video.numbered import PICTURES, Numbered, natural, numbered
 from afitrt.video.timeline import repeats
 from afitrt.video.write import to_depth

@@ -21,12 +21,12 @@ from afitrt.video.alpha import PALETTE, transparent, without_alpha
 from afitrt.video.captions import CAPTIONS, beside
 from afitrt.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, ZSCALE_MATRICES, pixel_format
 from afitrt.video.demux import check_jump, demux, shown, stored
-from afitrt.video.encrypted import refusal, scrambled, unreadable
-from afitrt.video.facts import LEVEL, SHOW, Listener
+from afitrt.video.encryption import refusal, scrambled, unreadable
 from afitrt.video.ffmpeg import Child, ending, readable_path
 from afitrt.video.hdr import content_light_of, declared_dynamic, dynamic_of, mastering_of
-from afitrt.video.opening import front, through
-from afitrt.video.selecting import select
+from afitrt.video.input_options import front, through
+from afitrt.video.showinfo import LEVEL, SHOW, Listener
+from afitrt.video.stream_selection import select
 from afitrt.video.timeline import timed, timeline
 
 A_VIDEO = "a video file that ffmpeg can read, such as .mkv or .mp4"

@@ -14,13 +14,13 @@ from afitrt.buffers import pictures
 from afitrt.errors import InputError, RenderError
 from afitrt.frames import Change, Pixels, VideoInfo
 from afitrt.video.colour import to_rgb
-from afitrt.video.damage import Signs
-from afitrt.video.facts import LEVEL, SHOW, Listener, alike, changed
+from afitrt.video.decode_errors import Signs
 from afitrt.video.ffmpeg import Child, command, ending, node_path, read_whole
-from afitrt.video.opening import front, reading_options
+from afitrt.video.input_options import front, reading_options
 from afitrt.video.pipes import Pump
 from afitrt.video.planes import raw_format, to_yuv
 from afitrt.video.seek import Entry
+from afitrt.video.showinfo import LEVEL, SHOW, Listener, alike, changed
 from afitrt.video.timeline import normalise
 from afitrt.yuv import Yuv420
 

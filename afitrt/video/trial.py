@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from afitrt.errors import OutputError
-from afitrt.video.copying import Copied, explained, packets_of
 from afitrt.video.encoders import MATROSKA, MOV, MP4
 from afitrt.video.ffmpeg import readable_path
+from afitrt.video.stream_copy import Copied, explained, packets_of
 from afitrt.video.tracks import HELD, Track
 
 # Codecs that need no trial.

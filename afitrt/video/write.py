@@ -23,8 +23,8 @@ from afitrt.video import hdr
 from afitrt.video.colour import from_rgb, pixel_format, tagging
 from afitrt.video.encoders import ENCODERS, Y4M, encoder_arguments, friendly_name, params_for
 from afitrt.video.ffmpeg import Child, command, ending, node_path, readable_path
-from afitrt.video.finding import SETTING, find_for, installed, present_encoders
-from afitrt.video.opening import pixel_shape
+from afitrt.video.ffmpeg_discovery import SETTING, find_for, installed, present_encoders
+from afitrt.video.input_options import pixel_shape
 from afitrt.video.pipes import STDIO
 from afitrt.video.planes import output_colour, raw_format
 from afitrt.yuv import Yuv420

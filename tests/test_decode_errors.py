@@ -12,7 +12,7 @@ from video_helpers import X264, pattern
 
 from afitrt.errors import InputError
 from afitrt.video import Reader, probe
-from afitrt.video.damage import Signs
+from afitrt.video.decode_errors import Signs
 
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
 CODECS = {

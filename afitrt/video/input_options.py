@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from afitrt.frames import VideoInfo
 from afitrt.video.ffmpeg import KEEP_GAPS, readable_path
-from afitrt.video.finding import find
+from afitrt.video.ffmpeg_discovery import find
 
 # The first filter of a chain that takes pictures of any size, and gives them one.
 _ADAPTS = re.compile(r"scale\b")

@@ -12,7 +12,7 @@ import pytest
 from command import afitrt
 
 from afitrt.errors import InputError
-from afitrt.video.marks import marks
+from afitrt.video.image_metadata import marks
 
 FAST = ("--model", "blend", "--preset", "ultrafast", "--rate", "25")
 

@@ -15,8 +15,8 @@ from afitrt.frames import VideoInfo
 from afitrt.video import matroska
 from afitrt.video.encoders import MATROSKA
 from afitrt.video.ffmpeg import readable_path
-from afitrt.video.finishing import ENTRY, TRACK_UID, VIDEO, Remarks
 from afitrt.video.matroska import Element, children, element, joined, number, text, within
+from afitrt.video.matroska_patch import ENTRY, TRACK_UID, VIDEO, Remarks
 
 KIND, ENABLED, LANGUAGE = 0x83, 0xB9, 0x22B59D
 STEREO, INTERLACED, PROJECTION, PROJECTION_TYPE = 0x53B8, 0x9A, 0x7670, 0x7671

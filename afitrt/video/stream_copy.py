@@ -13,7 +13,7 @@ from typing import Any
 
 from afitrt.video.encoders import MATROSKA
 from afitrt.video.ffmpeg import readable_path
-from afitrt.video.finishing import CODEC_DELAY
+from afitrt.video.matroska_patch import CODEC_DELAY
 from afitrt.video.tracks import Track
 
 # What some muxers and encoders leave in the tags of a track; of a new video stream it would be wrong.

@@ -15,7 +15,7 @@ from video_helpers import BUNDLED, facts, noise, pattern
 from afitrt.errors import MissingToolError
 from afitrt.options import EncodeOptions
 from afitrt.video import Ffmpeg, Writer, choose_encoding, find, find_for, installed, present_encoders
-from afitrt.video import finding as module
+from afitrt.video import ffmpeg_discovery as module
 
 FAST = ("--model", "blend", "--preset", "ultrafast", "--segment-outputs", "20")
 LIBAVCODEC = {"9.0": "63. 1.102", "5.1": "59. 37.100", "4.2": "58. 54.100"}

@@ -13,7 +13,7 @@ from functools import lru_cache
 from afitrt.errors import InputError
 from afitrt.frames import Change, Colour, Facts, VideoInfo
 from afitrt.video.colour import assumed_matrix, assumed_range, pixel_format
-from afitrt.video.damage import Signs
+from afitrt.video.decode_errors import Signs
 
 SHOW = "showinfo=checksum=0"
 LEVEL = ("-v", "repeat+level+info")
