@@ -269,4 +269,5 @@ def test_behind_lost_frames_pictures_and_sound_stay_together_where_it_is_asked_f
     assert "of its 100 frames do not decode" in probe_source(source, filters="null").damage
     short, true = shown(tmp_path / "a.mp4"), shown(tmp_path / "b.mp4")
     assert len(short) == len(true) < 200
-    assert (true[0], true[-1]) == (0, Fraction(199, 50)) and short[-1] < Fraction(190, 50)
+    # How many frames are lost differs between decoders.
+    assert (true[0], true[-1]) == (0, Fraction(199, 50)) and short[-1] == Fraction(len(short) - 1, 50) < true[-1]
