@@ -43,17 +43,23 @@ def command_line(*arguments: object) -> list[str]:
 
 
 def process(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    """Starts the command line as a process of its own, with both texts piped; it heeds Ctrl-C."""
+    """Starts the command line as a process of its own, with both texts piped; it heeds signals."""
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": {**os.environ, "PYTHONWARNINGS": ""}}
-    with heeding_ctrl_c():
+    with heeding_signals():
         return subprocess.Popen(command_line(*arguments), text=True, **{**piped, **options})  # type: ignore[call-overload]
 
 
 @contextlib.contextmanager
-def heeding_ctrl_c() -> Iterator[None]:
-    """Ctrl-C as in a shell, for us and for children started inside: `make test &` ignores it, which they inherit."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def heeding_signals() -> Iterator[None]:
+    """Signals as in a shell, for us and for children started inside: `make test &` and nohup have some ignored."""
+    defaults = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

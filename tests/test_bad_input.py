@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-from command import Ran, afitrt, command_line, heeding_ctrl_c, process
+from command import Ran, afitrt, command_line, heeding_signals, process
 from video_helpers import drawn, ffmpeg, noise, packets, pattern
 
 from afitrt import artefacts, build, estimate
@@ -270,7 +270,8 @@ def test_a_closed_terminal_leaves_a_playable_part(tmp_path: Path) -> None:
     taking = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
     shown = [sys.executable, "-c", taking, *command_line("interpolate", source, tmp_path / "out.mkv", *FAST)]
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-    running = subprocess.Popen(shown, **streams, env={**os.environ, "TERM": "xterm"}, start_new_session=True)
+    with heeding_signals():
+        running = subprocess.Popen(shown, **streams, env={**os.environ, "TERM": "xterm"}, start_new_session=True)
     os.close(theirs)
     said = b""
     while b"fps" not in said:
@@ -368,7 +369,7 @@ def test_ctrl_c_gives_the_terminal_back(tmp_path: Path) -> None:
     shown = command_line("interpolate", source, tmp_path / "out.mkv", *FAST)
     environment = {**os.environ, "TERM": "xterm"}
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-    with heeding_ctrl_c():
+    with heeding_signals():
         running = subprocess.Popen(shown, **streams, env=environment)
     before = termios.tcgetattr(ours)
     os.close(theirs)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from command import command_line, heeding_ctrl_c, process
+from command import command_line, heeding_signals, process
 from video_helpers import pattern
 
 from afitrt import system
@@ -143,7 +143,7 @@ def test_a_signal_inside_a_destructor_is_not_lost(sent: int, raised: type, monke
 
     ran: list[int] = []
     monkeypatch.setattr("afitrt.cli.app", run)
-    with heeding_ctrl_c():
+    with heeding_signals():
         main()
     assert ran == [sent]
 

@@ -16,7 +16,7 @@ from typing import Any
 import fake_tensorrt
 import onnx
 import pytest
-from command import afitrt, heeding_ctrl_c, process
+from command import afitrt, heeding_signals, process
 from conftest import skip_unless_required
 from fake_tensorrt import FakeTensorRT
 from onnx import TensorProto, helper
@@ -274,7 +274,7 @@ def test_signals_while_waiting_end_the_build_and_never_leave_its_thread(fake: Fa
         time.sleep(0.2)
         ended.append(True)
 
-    with heeding_ctrl_c():
+    with heeding_signals():
         with pytest.raises(KeyboardInterrupt):
             builder.build(FULL, tiny(), "sm_89", None, slow)
         assert ended and signal.getsignal(signal.SIGINT) is signal.default_int_handler
