@@ -13,7 +13,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from command import Ran, afitrt, process
+from command import Ran, afitrt, heeding_signals, process
 from video_helpers import X264, drawn, ffmpeg, noise, packets, pattern, payload
 
 from afitrt.video import Reader, probe
@@ -261,7 +261,8 @@ def test_a_pipe_becomes_a_file_of_the_same_pictures(tmp_path: Path) -> None:
 def test_the_first_pictures_leave_before_the_last_arrive(tmp_path: Path) -> None:
     data = y4m(tmp_path, seconds=2)
     command = [sys.executable, "-m", "afitrt", "interpolate", "-", "-", *BLEND]
-    running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with heeding_signals():
+        running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert running.stdin and running.stdout
     running.stdin.write(data[: len(data) * 3 // 4])
     running.stdin.flush()
