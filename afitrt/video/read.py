@@ -129,21 +129,30 @@ class Reader:
 
     def _next(self, child: Child) -> Pixels | None:
         """The next whole picture, or None at the end."""
-        self._check()
+        checked = self._check()
         frame: Pixels = pictures.empty(self._shape, self._dtype)
-        return frame if read_whole(child.stdout, frame.data.cast("B")) else None
+        whole = read_whole(child.stdout, frame.data.cast("B"))
+        if not checked:  # It took long; now showinfo has seen it for sure.
+            self._check()
+        return frame if whole else None
 
-    def _check(self) -> None:
-        """Waits until showinfo has seen the next picture, which is before it comes, and compares it with the first."""
+    def _check(self) -> bool:
+        """Waits until showinfo has seen the next picture, which is before it comes, and compares it with the first.
+
+        False where it was not seen for long.
+        """
         if self.frames == self._wanted:
-            return
+            return True
         told = self._listener.next()
+        if told is None and not self._listener.ended:
+            return False
         facts, anew = told or (self._picture, self._listener.anew and self.frames < (self.expected or 0))
         self._picture = self._picture or facts
         if facts and self._picture and (anew or not alike(facts, self._picture)):
             frame = self._first + self.frames
             seconds = self.info.seconds(min(frame, self.info.frames)) if self._rate is None else frame / self._rate
             raise changed(self.info, frame, Change(seconds, (self._picture, facts)))
+        return True
 
 
 def _promised(info: VideoInfo, first: int, end: int | None, rate: Fraction | None) -> int:

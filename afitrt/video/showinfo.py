@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from afitrt.errors import InputError
 from afitrt.frames import Change, Colour, Facts, VideoInfo
-from afitrt.video.colour import assumed_matrix, assumed_range, pixel_format
+from afitrt.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, assumed_matrix, assumed_range, pixel_format
 from afitrt.video.decode_errors import Signs
 
 SHOW = "showinfo=checksum=0"
@@ -27,6 +27,11 @@ _SPOKEN = re.compile(
 _PICTURE = re.compile(r"fmt:(\w+) (?:cl:(\w+) )?sar:(\d+)/(\d+) s:(\d+)x(\d+)")
 _COLOURS = re.compile(r"color_range:(\S+) color_space:(\S+) color_primaries:(\S+) color_trc:(\S+)")
 _UNKNOWN = frozenset({"unknown", "unspecified", "reserved"})
+_KNOWN = _UNKNOWN.union(
+    *(names.values() for names in (RANGES, MATRICES, PRIMARIES, TRANSFERS)), ("ipt-c2", "ycgco-re", "ycgco-ro")
+)
+_PATIENCE_SECONDS = 10
+"""So long a picture's line is waited for before the picture itself."""
 
 
 @lru_cache(maxsize=64)
@@ -35,9 +40,15 @@ def parsed(picture: str, colours: str) -> Facts:
     found, told = _PICTURE.search(picture), _COLOURS.search(colours)
     assert found is not None, picture
     pix_fmt, location, wide, high, width, height = found.groups()
-    words = [None if each in _UNKNOWN else each for each in (*(told.groups() if told else [None] * 4), location)]
+    heard = [_cleaned(each) for each in told.groups()] if told else [None] * 4
+    words = [None if each in _UNKNOWN else each for each in (*heard, location)]
     colour = Colour(range=words[0], matrix=words[1], primaries=words[2], transfer=words[3], chroma_location=words[4])
     return Facts(pix_fmt, int(width), int(height), Fraction(int(wide) or 1, int(high) or 1), colour)
+
+
+def _cleaned(word: str) -> str:
+    """The name that a word begins with: another thread of ffmpeg may have written right behind it."""
+    return word if word in _KNOWN else max((each for each in _KNOWN if word.startswith(each)), key=len, default=word)
 
 
 class Listener:
@@ -53,7 +64,7 @@ class Listener:
         self._told: deque[tuple[Facts, bool]] = deque()
         self._condition = threading.Condition()
         self._graphs = 0
-        self._picture = ""
+        self._picture = self._colours = ""
         self._chatter = self._anew = self._ended = False
 
     def __call__(self, line: str) -> str:
@@ -71,24 +82,37 @@ class Listener:
             self._graphs += 1
             self._anew = self._anew or self._graphs > 1
         elif picture:
+            self._tell()
             self._picture = picture
         elif colours and self._picture:
+            self._colours = colours if _COLOURS.search(colours) else self._colours
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tells the picture at hand; where its colours could not be heard they are those of the one before."""
+        if self._picture:
             with self._condition:
-                self._told.append((parsed(self._picture, colours), self._anew))
+                self._told.append((parsed(self._picture, self._colours), self._anew))
                 self._condition.notify()
             self._picture, self._anew = "", False
 
     def close(self) -> None:
         """No more lines come."""
+        self._tell()
         with self._condition:
             self._ended = True
             self._condition.notify()
 
     def next(self) -> tuple[Facts, bool] | None:
-        """Waits for the next picture; None where the log ends before one."""
+        """Waits for the next picture; None where the log ends before one, or where its line may be lost."""
         with self._condition:
-            self._condition.wait_for(lambda: self._told or self._ended)
+            self._condition.wait_for(lambda: self._told or self._ended, _PATIENCE_SECONDS)
             return self._told.popleft() if self._told else None
+
+    @property
+    def ended(self) -> bool:
+        """Do no more lines come?"""
+        return self._ended
 
     @property
     def anew(self) -> bool:
