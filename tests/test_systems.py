@@ -125,7 +125,8 @@ def test_every_signal_of_the_system_that_asks_to_end_is_heard(monkeypatch: pytes
             heard.append(each)
 
     monkeypatch.setattr("afitrt.cli.app", run)
-    main()
+    with heeding_signals():
+        main()
     assert heard == [signal.SIGHUP, signal.SIGUSR1] and signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
 
 

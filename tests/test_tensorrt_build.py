@@ -60,7 +60,9 @@ def built(rtx: None, weights_home: Path, tmp_path_factory: pytest.TempPathFactor
     folder = home_with_weights(tmp_path_factory.mktemp("built"), weights_home)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AFITRT_HOME", str(folder))
-        ran = afitrt("build-engine", "--size", "448x256", "--target", ",".join(TARGETS), "--json", "--explain")
+        ran = afitrt(
+            "build-engine", "--size", "448x256", "--scale", "1.0", "--target", ",".join(TARGETS), "--json", "--explain"
+        )
     assert ran.code == 0, ran.err
     yield folder, json.loads(ran.out)
 
@@ -119,7 +121,7 @@ def test_engines_are_listed_verified_found_again_and_pruned(
         assert by_path[each["path"]] == each
     assert afitrt("engines", "verify").code == 0
     began = time.monotonic()
-    again = afitrt("build-engine", "--size", "448x256", "--target", "sm_89", "--json")
+    again = afitrt("build-engine", "--size", "448x256", "--scale", "1.0", "--target", "sm_89", "--json")
     assert time.monotonic() - began < 5
     assert [each["sha256"] for each in json.loads(again.out)["engines"]] == [
         each["sha256"] for each in said["engines"] if each["target"] == "sm_89"
@@ -128,7 +130,7 @@ def test_engines_are_listed_verified_found_again_and_pruned(
     path.write_bytes(path.read_bytes()[:-1])
     ran = afitrt("engines", "verify")
     assert ran.code == 6 and f"damaged: {path}" in ran.out
-    refused = afitrt("build-engine", "--size", "448x256", "--target", "sm_120")
+    refused = afitrt("build-engine", "--size", "448x256", "--scale", "1.0", "--target", "sm_120")
     assert refused.code == 6 and "is damaged" in refused.err
     assert str(path.parent) in afitrt("engines", "prune", "--dry-run").out and path.exists()
     assert afitrt("engines", "prune").code == 0
@@ -180,7 +182,7 @@ def test_targets_are_those_that_can_run_it(rtx: None) -> None:
 
 # --- interrupted and racing builds ------------------------------------------------------------------------------
 
-BUILD = ("build-engine", "--size", "128x128", "--runtime", "tensorrt-rtx", "--target", "sm_89")
+BUILD = ("build-engine", "--size", "128x128", "--scale", "1.0", "--runtime", "tensorrt-rtx", "--target", "sm_89")
 
 
 def unfinished(home: Path) -> list[Path]:

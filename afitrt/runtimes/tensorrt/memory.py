@@ -107,7 +107,7 @@ def scratches(options: ModelOptions, geometry: Geometry) -> dict[str, int]:
     if options.model != "gmfss":
         return {}
     known = {stage: nbytes * geometry.width * geometry.height for stage, nbytes in SCRATCH.items()}
-    return known | {"match": int(known["match"] * min(1.0, options.scale) ** 2)}
+    return known | {"match": int(known["match"] * min(1.0, geometry.scale) ** 2)}
 
 
 def too_large(
@@ -130,7 +130,7 @@ def too_large(
     coarse = max((size // 4 if stage == "match" else size for stage, size in scratches.items()), default=0)
     if fit:
         remedy = f"--n-forward {fit[0]}, which keeps fewer pictures"
-    elif options.scale > 0.5 and plan.total - plan.scratch + coarse <= free:
+    elif geometry.scale > 0.5 and plan.total - plan.scratch + coarse <= free:
         remedy = "--scale 0.5"
     else:
         # Weights stay as they are; the rest shrinks with the pixels at least.
