@@ -58,7 +58,7 @@ class Machine(fake_machine.Machine):
         self.said: list[str] = []
 
     def options(self, precision: str = "fp32") -> ModelOptions:
-        return ModelOptions(weights="mine", precision=precision, runtime="tensorrt")
+        return ModelOptions(weights="mine", scale=1.0, precision=precision, runtime="tensorrt")
 
     def runtime(self, precision: str = "fp32", live: Live = LIVE) -> TensorRtRuntime:
         return TensorRtRuntime(self.options(precision), WIDTH, HEIGHT, live, self.said.append)
@@ -305,8 +305,7 @@ def plan_of(live: Live, scratch: int = 4 << 20, width: int = 128) -> memory.Devi
     ],
 )
 def test_the_remedy_is_the_first_that_fits(fits: int, live: Live, scratches: dict[str, int], words: str) -> None:
-    options = ModelOptions(runtime="tensorrt", precision="fp16")
-    error = memory.too_large(plan_of(live), fits, options, Geometry(128, 128), live, scratches)
+    error = memory.too_large(plan_of(live), fits, Geometry(128, 128), live, scratches)
     assert words in error.hint and f"{fits / 1e9:.2f} GB are free" in error.found
 
 
@@ -397,7 +396,7 @@ def test_a_machine_with_a_gpu_chooses_tensorrt_and_builds_for_it(machine: Machin
 
 
 def built(size: str, *more: str) -> Any:
-    return afitrt("build-engine", "--weights", "mine", "--size", size, "--precision", "fp32", *more)
+    return afitrt("build-engine", "--weights", "mine", "--size", size, "--scale", "1.0", "--precision", "fp32", *more)
 
 
 def test_a_build_says_whether_its_plan_fits_the_gpu_that_is_here(machine: Machine) -> None:
@@ -429,7 +428,7 @@ def test_a_size_over_the_cards_memory_is_refused_before_it_is_built(machine: Mac
     assert 480 < height < 2160
 
 
-RUN = ("--weights", "mine", "--codec", "ffv1", "--precision", "fp32")
+RUN = ("--weights", "mine", "--scale", "1.0", "--codec", "ffv1", "--precision", "fp32")
 SHORT = ("--n-forward", "1")
 
 

@@ -106,7 +106,7 @@ def check_fits(options: ModelOptions, geometry: Geometry, paths: list[Path], nby
     usual, least = planned(memory.LIVE), planned(memory.FEWER[1])
     if least.total > nbytes:
         having = f"are all that {gpu} has"
-        raise memory.too_large(least, nbytes, options, geometry, memory.FEWER[1], works, having)
+        raise memory.too_large(least, nbytes, geometry, memory.FEWER[1], works, having)
     needs = f"{geometry} needs {usual.total / 1e9:.2f} GB of GPU memory with --n-forward 2"
     if usual.total <= nbytes:
         return f"{needs}: fits {gpu}, which has {nbytes / 1e9:.2f} GB"

@@ -113,7 +113,6 @@ def scratches(options: ModelOptions, geometry: Geometry) -> dict[str, int]:
 def too_large(
     plan: DevicePlan,
     free: int,
-    options: ModelOptions,
     geometry: Geometry,
     live: Live,
     scratches: dict[str, int],

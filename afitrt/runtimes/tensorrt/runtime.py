@@ -129,7 +129,7 @@ class TensorRtRuntime:
             arena = cuda.Arena(self._device, plan.blocks)
         except ResourceError as error:
             scratches = {name: stage.work.scratch for name, stage in self._stages.items()}
-            raise memory.too_large(plan, self._free, options, self._geometry, self._live, scratches) from error
+            raise memory.too_large(plan, self._free, self._geometry, self._live, scratches) from error
         self._arena = arena
         self._pool = cuda.PinnedPool(self._device, plan.picture, PINNED)
         if scratch:
