@@ -54,15 +54,16 @@ def home(tmp_path: Path, weights_home: Path, monkeypatch: pytest.MonkeyPatch) ->
     return home_with_weights(tmp_path, weights_home)
 
 
+SMALL = ("--size", "448x256", "--scale", "1.0")
+
+
 @pytest.fixture(scope="module")
 def built(rtx: None, weights_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Any]]:
     """A home in which all stages at 448x256 are built for three architectures, and what the command said."""
     folder = home_with_weights(tmp_path_factory.mktemp("built"), weights_home)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AFITRT_HOME", str(folder))
-        ran = afitrt(
-            "build-engine", "--size", "448x256", "--scale", "1.0", "--target", ",".join(TARGETS), "--json", "--explain"
-        )
+        ran = afitrt("build-engine", *SMALL, "--target", ",".join(TARGETS), "--json", "--explain")
     assert ran.code == 0, ran.err
     yield folder, json.loads(ran.out)
 
@@ -121,7 +122,7 @@ def test_engines_are_listed_verified_found_again_and_pruned(
         assert by_path[each["path"]] == each
     assert afitrt("engines", "verify").code == 0
     began = time.monotonic()
-    again = afitrt("build-engine", "--size", "448x256", "--scale", "1.0", "--target", "sm_89", "--json")
+    again = afitrt("build-engine", *SMALL, "--target", "sm_89", "--json")
     assert time.monotonic() - began < 5
     assert [each["sha256"] for each in json.loads(again.out)["engines"]] == [
         each["sha256"] for each in said["engines"] if each["target"] == "sm_89"
@@ -130,7 +131,7 @@ def test_engines_are_listed_verified_found_again_and_pruned(
     path.write_bytes(path.read_bytes()[:-1])
     ran = afitrt("engines", "verify")
     assert ran.code == 6 and f"damaged: {path}" in ran.out
-    refused = afitrt("build-engine", "--size", "448x256", "--scale", "1.0", "--target", "sm_120")
+    refused = afitrt("build-engine", *SMALL, "--target", "sm_120")
     assert refused.code == 6 and "is damaged" in refused.err
     assert str(path.parent) in afitrt("engines", "prune", "--dry-run").out and path.exists()
     assert afitrt("engines", "prune").code == 0
