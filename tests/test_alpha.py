@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from command import afitrt
 from crop_files import source
-from video_helpers import ffmpeg
+from video_helpers import BUNDLED, ffmpeg
 
-from afitrt.video import Reader, probe
+from afitrt.video import Reader, find, probe
 
 FAST = ("--model", "blend", "--preset", "ultrafast")
 GIF = "split[a][b];[a]palettegen=reserve_transparent=1[p];[b][p]paletteuse"
@@ -54,8 +54,10 @@ def test_alpha_that_is_opaque_everywhere_is_left_out(name: str, tmp_path: Path) 
     exact = "zscale," if name.startswith("gbr") else ""
     ffmpeg("-i", path, "-vf", f"{exact}format={info.opaque}", "-c:v", "rawvideo", "-f", "nut", tmp_path / "plain.nut")
     plain = probe(tmp_path / "plain.nut")
+    # An old ffmpeg's zscale takes no 12 bit RGB with alpha, and swscale, which is put before it, is two codes off.
+    most = 2 * 16 if name == "gbrap12le" and find().path != BUNDLED else 0
     with Reader(info) as reader, Reader(plain) as wanted:
-        assert np.array_equal(list(reader), list(wanted))
+        assert np.abs(np.array(list(reader), int) - np.array(list(wanted), int)).max() <= most
     ran = afitrt("interpolate", path, tmp_path / "out.mkv", *FAST)
     assert ran.code == 0 and "the alpha channel is left out: it is opaque in every pixel" in ran.err, ran.err
     assert probe(tmp_path / "out.mkv").frames == 20
