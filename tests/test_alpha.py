@@ -54,8 +54,8 @@ def test_alpha_that_is_opaque_everywhere_is_left_out(name: str, tmp_path: Path) 
     exact = "zscale," if name.startswith("gbr") else ""
     ffmpeg("-i", path, "-vf", f"{exact}format={info.opaque}", "-c:v", "rawvideo", "-f", "nut", tmp_path / "plain.nut")
     plain = probe(tmp_path / "plain.nut")
-    # An old ffmpeg's zscale takes no 12 bit RGB with alpha, and swscale, which is put before it, is two codes off.
-    most = 2 * 16 if name == "gbrap12le" and find().path != BUNDLED else 0
+    # An old ffmpeg's zscale takes no 12 bit RGB with alpha, and swscale, which is put before it, is up to three codes off.
+    most = 3 * 16 if name == "gbrap12le" and find().path != BUNDLED else 0
     with Reader(info) as reader, Reader(plain) as wanted:
         assert np.abs(np.array(list(reader), int) - np.array(list(wanted), int)).max() <= most
     ran = afitrt("interpolate", path, tmp_path / "out.mkv", *FAST)
