@@ -16,7 +16,7 @@ from clip import fetch_clip
 from afitrt import video
 from afitrt.frames import Pixels
 
-FRAMES = 8
+FRAMES = 6
 SIZE = "640x384"
 
 
