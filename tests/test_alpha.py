@@ -54,7 +54,7 @@ def test_alpha_that_is_opaque_everywhere_is_left_out(name: str, tmp_path: Path) 
     exact = "zscale," if name.startswith("gbr") else ""
     ffmpeg("-i", path, "-vf", f"{exact}format={info.opaque}", "-c:v", "rawvideo", "-f", "nut", tmp_path / "plain.nut")
     plain = probe(tmp_path / "plain.nut")
-    # An old ffmpeg's zscale takes no 12 bit RGB with alpha, and swscale, which is put before it, is up to three codes off.
+    # An old ffmpeg's zscale takes no 12 bit RGB with alpha; swscale, put before it, is up to three codes off.
     most = 3 * 16 if name == "gbrap12le" and find().path != BUNDLED else 0
     with Reader(info) as reader, Reader(plain) as wanted:
         assert np.abs(np.array(list(reader), int) - np.array(list(wanted), int)).max() <= most
