@@ -86,6 +86,27 @@ def test_errors_of_ours_come_back_whole_and_only_those_of_the_moment_are_tried_a
         assert "1 GPU" in connected.lacks(cluster.Needs(cpus=1, gpus=1))
 
 
+def beating(number: int, beats: Path) -> None:
+    while number:
+        with beats.open("a") as file:
+            file.write(".")
+        time.sleep(0.02)
+
+
+def test_work_that_is_not_finished_ends_with_the_connection(head: object, second: object, tmp_path: Path) -> None:
+    beats = tmp_path / "beats"
+    with cluster.Cluster(head.address) as connected:  # type: ignore[attr-defined]
+        results = connected.run(partial(beating, beats=beats), [1, 0], cluster.Needs(cpus=1))
+        assert next(results) == (0, None)
+        while not beats.exists():
+            time.sleep(0.01)
+        results.close()  # type: ignore[attr-defined]
+    time.sleep(0.5)
+    counted = beats.stat().st_size
+    time.sleep(0.5)
+    assert counted > 0 and beats.stat().st_size == counted
+
+
 def test_sigterm_stays_ours(head: object) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with cluster.Cluster(head.address):  # type: ignore[attr-defined]

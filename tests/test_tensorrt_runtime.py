@@ -460,8 +460,16 @@ def test_memory_is_told_before_the_start_and_at_the_peak(machine: Machine, frame
     [(None, 8, r"stage \w+ failed on the GPU"), ("unknown error", 75, r"unknown error, after stage \w+")],
 )
 def test_a_failure_in_mid_run_names_stage_and_picture_and_keeps_what_is_finished(
-    machine: Machine, frames: list[Any], tmp_path: Path, lost: str | None, code: int, words: str
+    machine: Machine,
+    frames: list[Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: str | None,
+    code: int,
+    words: str,
 ) -> None:
+    # Graphs are tried as timing has it, and a failure while one is captured only means that there is none.
+    monkeypatch.setattr(replay, "TRIED", 0)
     source = drawn(tmp_path / "in.mkv", frames)
     before = machine.trt.calls.get("execute", 0)
     whole = afitrt("interpolate", source, tmp_path / "whole.mkv", *RUN, *SHORT)

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
@@ -73,22 +73,18 @@ class Cluster:
     def run(self, work: Callable[[int], Result], numbers: Sequence[int], needs: Needs) -> Iterator[tuple[int, Result]]:
         """Results of work(number) with their numbers, as they come. work and results: picklable.
 
-        Leaving early cancels what is not finished. Raises what `work` raised, and RetryError where machines were lost
-        more often than a task is tried again.
+        What is not finished when the connection is closed is killed by Ray. Raises what `work` raised, and RetryError
+        where machines were lost more often than a task is tried again.
         """
         task = self._ray.remote(
             num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=RETRIES, retry_exceptions=[RetryError]
         )(_call)
         waiting = {task.remote(work, number): number for number in numbers}
-        try:
-            while waiting:
-                ready, _ = self._ray.wait(list(waiting), timeout=WAIT_SECONDS)
-                for reference in ready:
-                    yield waiting.pop(reference), self._result(reference)
-        finally:
-            for reference in waiting:
-                with suppress(self._ray.exceptions.RayError):
-                    self._ray.cancel(reference, force=True)
+        # No ray.cancel(force=True) on the way out: where it meets the reply of its task, Ray 2.60 aborts this process.
+        while waiting:
+            ready, _ = self._ray.wait(list(waiting), timeout=WAIT_SECONDS)
+            for reference in ready:
+                yield waiting.pop(reference), self._result(reference)
 
     def _result(self, reference: object) -> Any:
         errors = self._ray.exceptions
