@@ -102,7 +102,7 @@ def counted(count: int, noun: str) -> str:
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP (a closed terminal), which its text names, raised wherever the main thread is.
+    """SIGINT, SIGTERM or SIGHUP (a closed terminal), which its text names, raised wherever the main thread is.
 
     No `except Exception` takes it for a failure of what was called.
     """
@@ -110,10 +110,10 @@ class Terminated(BaseException):
 
 def stopped(failure: BaseException) -> BaseException:
     """What a signal raised as an error of ours, anything else as it is."""
+    if isinstance(failure, KeyboardInterrupt) or (isinstance(failure, Terminated) and str(failure) == "SIGINT"):
+        return InterruptedRunError("interrupted (Ctrl-C)", "time to finish", "the same command again")
     if isinstance(failure, Terminated):
         return RetryError(f"stopped by {failure}", "time to finish", "the same command again")
-    if isinstance(failure, KeyboardInterrupt):
-        return InterruptedRunError("interrupted (Ctrl-C)", "time to finish", "the same command again")
     return failure
 
 

@@ -341,8 +341,9 @@ def test_ctrl_c_twice_still_leaves_no_child(tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=60)
-    assert running.returncode == 130
+    _, err = running.communicate(timeout=60)
+    # The second may come when all is said, and Python dies of it; a shell shows 130 for both.
+    assert running.returncode in (130, -signal.SIGINT) and "interrupted (Ctrl-C)" in err and "Traceback" not in err
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 

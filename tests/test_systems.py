@@ -12,13 +12,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from command import command_line, heeding_signals, process
+from command import afitrt, command_line, heeding_signals, process
 from video_helpers import pattern
 
 from afitrt import system
 from afitrt.cli import main
 from afitrt.cli.deadline import ending_in_time
-from afitrt.errors import Terminated
+from afitrt.errors import AfitrtError, Terminated
 from afitrt.video import probe
 from afitrt.video.ffmpeg import ending
 
@@ -130,14 +130,33 @@ def test_every_signal_of_the_system_that_asks_to_end_is_heard(monkeypatch: pytes
     assert heard == [signal.SIGHUP, signal.SIGUSR1] and signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
 
 
-@pytest.mark.parametrize("sent, raised", [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
-def test_a_signal_inside_a_destructor_is_not_lost(sent: int, raised: type, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGHUP, 75)])
+def test_a_signal_at_any_moment_and_again_has_its_code(sent: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run() -> None:
+        try:
+            signal.raise_signal(sent)
+        finally:
+            signal.raise_signal(sent)
+
+    def told(error: AfitrtError) -> None:
+        signal.raise_signal(sent)
+        shown.append(error.exit_code)
+
+    shown: list[int] = []
+    monkeypatch.setattr("afitrt.doctor.examine", run)
+    monkeypatch.setattr("afitrt.cli.console.print_error", told)
+    with heeding_signals():
+        assert afitrt("doctor").code == code and shown == [code]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_inside_a_destructor_is_not_lost(sent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     class Ending:
         def __del__(self) -> None:
             signal.raise_signal(sent)
 
     def run() -> None:
-        with pytest.raises(raised):
+        with pytest.raises(Terminated):
             Ending()
             time.sleep(10)
         ran.append(sent)

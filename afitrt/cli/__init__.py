@@ -69,8 +69,11 @@ def _terminated(number: int, _frame: FrameType | None) -> None:
 
 
 def _stopping() -> list[signal.Signals]:
-    """Signals that ask to end, without those that somebody (nohup) has had ignored."""
-    return [each for each in stop_signals() if signal.getsignal(each) is not signal.SIG_IGN]
+    """Signals that ask to end, without those that somebody (nohup, a shell in the background) has had ignored.
+
+    Ctrl-C is one of them: of a KeyboardInterrupt, click would make exit code 1.
+    """
+    return [each for each in (signal.SIGINT, *stop_signals()) if signal.getsignal(each) is not signal.SIG_IGN]
 
 
 def _write_all_letters() -> None:
@@ -88,6 +91,9 @@ def main() -> None:
         with ending_in_time(), hearing_all():
             app()
     except (AfitrtError, Terminated) as failure:
+        for each in before:
+            # Whoever presses Ctrl-C once more sees what is said of the first.
+            signal.signal(each, signal.SIG_IGN)
         from afitrt.cli.console import print_error
 
         error = stopped(failure)

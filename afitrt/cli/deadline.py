@@ -51,11 +51,10 @@ def hearing_all() -> Iterator[None]:
             signal_main_thread(number)
 
     def dropped(told: sys.UnraisableHookArgs) -> None:
-        if not isinstance(told.exc_value, KeyboardInterrupt | Terminated):
+        if not isinstance(told.exc_value, Terminated):
             before(told)
             return
-        interrupted = isinstance(told.exc_value, KeyboardInterrupt)
-        number = signal.SIGINT if interrupted else signal.Signals[str(told.exc_value)]
+        number = signal.Signals[str(told.exc_value)]
         threading.Thread(target=again, args=(number,), name="afitrt-signal", daemon=True).start()
 
     sys.unraisablehook = dropped
