@@ -80,12 +80,18 @@ def test_a_piece_with_any_weights_equals_its_network(torch: ModuleType, sources:
 
 @pytest.mark.slow
 def test_a_fresh_export_equals_the_committed_graphs(exporter: ModuleType, tmp_path: Path) -> None:
-    """Byte for byte, so whatever the committed graphs give for two sets of weights, a fresh export gives too."""
-    exporter.export_all(tmp_path)
+    """Byte for byte, so whatever the committed graphs give for two sets of weights, a fresh export gives too.
+
+    Of a network that is exported once a scale, two scales are: `make graphs` makes them all.
+    """
+    sampled = [name for name in exporter.PIECES if not name.endswith(("_0.25", "_2"))]
+    exporter.export_all(tmp_path, sampled)
     fresh, committed = (json.loads((folder / MANIFEST).read_text()) for folder in (tmp_path, GRAPHS))
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in GRAPHS.iterdir()}
+    assert {path.stem for path in GRAPHS.glob("*.onnx")} == {*exporter.PIECES} == {*committed["pieces"]}
+    assert {path.stem for path in tmp_path.glob("*.onnx")} == {*sampled}
     for path in tmp_path.glob("*.onnx"):
         assert path.read_bytes() == (GRAPHS / path.name).read_bytes(), path.name
+    committed["pieces"] = {name: committed["pieces"][name] for name in fresh["pieces"]}
     assert fresh == committed
 
 

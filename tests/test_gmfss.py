@@ -99,7 +99,7 @@ def test_a_pair_of_full_size_is_padded_and_cropped(bigbuckbunny: Path, tmp_path:
     assert psnr(middle / 65535, (a + b) / 510) > 28, "a picture between two neighbours resembles their mean"
 
 
-SIDE, LENGTH, EDGE = 320, 15, 3
+SIDE, LENGTH, EDGE = 320, 12, 3
 
 
 def decoded(frames: list[Pixels]) -> Iterator[Decoded | End]:

@@ -390,7 +390,7 @@ def test_gmfss_in_pieces_on_one_thread_and_killed_on_two(tmp_path: Path) -> None
         frame[60 + 6 * k : 140 + 6 * k, 20 + 20 * k : 90 + 20 * k] = (200, 40 + 20 * k, 30)
         frames.append(frame)
     source = drawn(tmp_path / "in.mkv", frames)
-    flags = ("--codec", "libx264", "--preset", "ultrafast", "--segment-outputs", "5", "-n", "2")
+    flags = ("--codec", "libx264", "--preset", "ultrafast", "--scale", "1.0", "--segment-outputs", "5", "-n", "2")
     job, out = tmp_path / "job.json", tmp_path / "pieces.mkv"
     assert afitrt("plan", source, "-o", job, *flags).code == 0
     assert len(segments.read(job).segments) == 3
