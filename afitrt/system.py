@@ -43,8 +43,8 @@ def nobody_reads(error: OSError) -> bool:
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Signals of this system that ask a process to end: SIGTERM, a closed terminal's SIGHUP, Ctrl-Break on Windows."""
-    known = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP", "SIGBREAK"))
+    """Signals of this system that ask a process to end: Ctrl-C, SIGTERM, a closed terminal's SIGHUP, Ctrl-Break."""
+    known = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"))
     return [each for each in known if each is not None]
 
 

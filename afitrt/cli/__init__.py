@@ -73,7 +73,7 @@ def _stopping() -> list[signal.Signals]:
 
     Ctrl-C is one of them: of a KeyboardInterrupt, click would make exit code 1.
     """
-    return [each for each in (signal.SIGINT, *stop_signals()) if signal.getsignal(each) is not signal.SIG_IGN]
+    return [each for each in stop_signals() if signal.getsignal(each) is not signal.SIG_IGN]
 
 
 def _write_all_letters() -> None:

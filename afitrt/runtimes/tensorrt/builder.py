@@ -102,7 +102,7 @@ def _signals_held(cancel: Callable[[], None]) -> Iterator[None]:
 
     before = {}
     if threading.current_thread() is threading.main_thread():
-        known = {number: signal.getsignal(number) for number in (signal.SIGINT, *stop_signals())}
+        known = {number: signal.getsignal(number) for number in stop_signals()}
         before = {number: handler for number, handler in known.items() if callable(handler)}
     try:
         for number in before:
