@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from matroska_elements import COLOUR, SEGMENT, TRACK_ENTRY, TRACKS, VIDEO, find_element
 from video_helpers import X264, ffmpeg
 
 TAGGED = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
@@ -20,11 +21,11 @@ def cropped_matroska(path: Path, **sides: int) -> Path:
     """192x128 in Matroska, with PixelCrop elements in the place of its Colour element."""
     ffmpeg(*source("192x128", TAGGED), *X264, "-g", 1, path)
     data = path.read_bytes()
-    place = data.index(b"\x55\xb0")
-    room = 3 + (data[place + 2] & 0x7F)
+    colour = find_element(data, SEGMENT, TRACKS, TRACK_ENTRY, VIDEO, COLOUR)
+    room = colour.end - colour.begin
     crops = b"".join(SIDES[side].to_bytes(2, "big") + b"\x81" + bytes([count]) for side, count in sides.items())
     void = bytes([0xEC, 0x80 | (room - len(crops) - 2)]) + bytes(room - len(crops) - 2)
-    path.write_bytes(data[:place] + crops + void + data[place + room :])
+    path.write_bytes(data[: colour.begin] + crops + void + data[colour.end :])
     return path
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command import afitrt
+from matroska_elements import SEGMENT, TRACK_ENTRY, TRACKS, element, find_element
 from video_helpers import X264, ffmpeg, packets, pattern
 
 from afitrt.video import find
@@ -45,41 +46,22 @@ def test_encrypted_sound_is_named_with_the_option_that_leaves_it_out(tmp_path: P
     assert ran.code == 0, ran.err
 
 
-def element(name: str, *body: bytes) -> bytes:
-    """An EBML element with a size of eight bytes."""
-    data = b"".join(body)
-    return bytes.fromhex(name) + (len(data) | 1 << 56).to_bytes(8, "big") + data
-
-
 @pytest.mark.parametrize("suffix", ["mkv", "webm"])
 def test_encrypted_matroska_is_called_so(tmp_path: Path, suffix: str) -> None:
     encode = ("-c:v", "libvpx", "-deadline", "realtime") if suffix == "webm" else X264
     whole = pattern(tmp_path / f"whole.{suffix}", *encode, seconds=0.48)
-    data, source = bytearray(whole.read_bytes()), tmp_path / f"in.{suffix}"
+    data, source = whole.read_bytes(), tmp_path / f"in.{suffix}"
     key = element("47E2", bytes.fromhex(KID))
     rule = element("5035", element("47E1", b"\x05"), key)
     encodings = element("6D80", element("6240", element("5033", b"\x01"), rule))
     # The first track again, with the rule inside.
-    place = data.rindex(bytes.fromhex("1654AE6B"))
-    size, length = ebml_size(data, place + 4)
-    inner = bytes(data[place + 4 + length : place + 4 + length + size])
-    at = inner.index(b"\xae")
-    entry, width = ebml_size(inner, at + 1)
-    body = inner[at + 1 + width : at + 1 + width + entry]
-    tracks = element("1654AE6B", element("AE", body, encodings))
-    grown = len(tracks) - (4 + length + size)
-    segment = data.index(bytes.fromhex("18538067"))
-    everything = int.from_bytes(data[segment + 4 : segment + 12], "big") + grown
-    data[segment + 4 : segment + 12] = everything.to_bytes(8, "big")
-    source.write_bytes(bytes(data[:place]) + tracks + bytes(data[place + 4 + length + size :]))
+    segment, old = find_element(data, SEGMENT), find_element(data, SEGMENT, TRACKS)
+    entry = find_element(data, SEGMENT, TRACKS, TRACK_ENTRY)
+    tracks = element("1654AE6B", element("AE", data[entry.body : entry.end], encodings))
+    whole_body = element("18538067", data[segment.body : old.begin], tracks, data[old.end : segment.end])
+    source.write_bytes(data[: segment.begin] + whole_body + data[segment.end :])
     ran = afitrt("interpolate", source, *FAST)
     assert ran.code == 3 and "its video (track 0) is encrypted" in ran.err, ran.err
-
-
-def ebml_size(data: bytes | bytearray, place: int) -> tuple[int, int]:
-    """The size that is written there, and how many bytes that takes."""
-    width = 9 - data[place].bit_length()
-    return int.from_bytes(data[place : place + width], "big") & ~(1 << 7 * width), width
 
 
 def test_a_scrambled_broadcast_and_a_scrambled_disc_are_called_so(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import av
 import numpy as np
 import pytest
 from command import afitrt
+from matroska_elements import CODEC_DELAY, SEGMENT, TRACK_ENTRY, TRACKS, find_element
 from video_helpers import BUNDLED, ffmpeg
 
 pytestmark = pytest.mark.slow
 
 FLASH = 0.6
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
-CODEC_DELAY = b"\x56\xaa"
 SOURCES = [
     *((f"in.{suffix}", codec, True) for suffix in ("mkv", "mp4") for codec in ("aac", "libopus", "libmp3lame")),
     *(("in.mkv", codec, False) for codec in ("aac", "libopus", "libmp3lame")),
@@ -32,9 +32,9 @@ def flashing(path: Path, codec: str, delay: bool, begin: float = 0) -> Path:
     ffmpeg(*inputs, "-c:v", *coded, "-c:a", codec, "-b:a", "128k", path)
     if not delay:
         data = path.read_bytes()
-        place = data.index(CODEC_DELAY, data.index(b"\x16\x54\xae\x6b"))
-        size = data[place + 2] & 0x7F
-        path.write_bytes(data[:place] + bytes([0xEC, 0x80 | size + 1, 0]) + data[place + 3 :])
+        place = find_element(data, SEGMENT, TRACKS, TRACK_ENTRY, CODEC_DELAY)
+        void = bytes([0xEC, 0x80 | place.end - place.begin - 2])
+        path.write_bytes(data[: place.begin] + void + bytes(place.end - place.begin - 2) + data[place.end :])
     return path
 
 
