@@ -162,6 +162,15 @@ def test_no_damage_raises(whole: bytes, tmp_path_factory: pytest.TempPathFactory
     assert found.plain_tags in (True, False) and found.plain_chapters in (True, False)
 
 
+@pytest.mark.parametrize("size", [1 << 20, (1 << 42) + 5, (1 << 56) - 2])
+def test_a_size_that_points_beyond_the_end_ends_the_file(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "damaged.mkv"
+    path.write_bytes(bytes.fromhex("1A45DFA3") + (size | 1 << 56).to_bytes(8, "big") + bytes(100))
+    assert matroska.read(path) == {}
+    ran = afitrt("interpolate", path, *FAST)
+    assert ran.code == 3 and "expected:" in ran.err, ran.err
+
+
 def test_what_has_no_room_moves_to_the_end(tmp_path: Path) -> None:
     path = plain(tmp_path / "in.mkv")
     for length in (10, 11, 12, 13, 60, 200, 5000, 30):

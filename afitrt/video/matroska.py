@@ -185,6 +185,9 @@ def _segment(file: IO[bytes]) -> int:
 
 
 def _read_head(file: IO[bytes], place: int) -> tuple[int, int, int] | None:
+    # A damaged size may point farther than any file reaches, and a seek there fails.
+    if place >= file.seek(0, os.SEEK_END):
+        return None
     file.seek(place)
     return _head(file.read(12))
 
