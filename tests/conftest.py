@@ -14,11 +14,16 @@ from types import ModuleType
 from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from afitrt import weights
 from afitrt.errors import MissingToolError, RetryError
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A busy machine is no failure.
+settings.register_profile("afitrt", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("afitrt")
 
 
 def skip_unless_required(variable: str, reason: str) -> NoReturn:

@@ -356,7 +356,7 @@ def test_an_arena_too_large_for_the_card_is_refused(fake, device):
     assert fake.used() == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     plan=st.dictionaries(st.integers(1, 5000), st.integers(1, 4), min_size=1, max_size=4),
     steps=st.lists(st.tuples(st.booleans(), st.integers(0, 5000)), max_size=60),

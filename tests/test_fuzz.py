@@ -78,7 +78,7 @@ def test_any_options_end_in_a_documented_way(clips: dict[int, Path], chunk: int)
     succeeded = 0
 
     @seed(chunk)
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
     @given(jobs(), st.sampled_from([".mkv", ".mkv", ".mp4", ".webm"]))
     def try_one(job: tuple[int, list[str]], suffix: str) -> None:
         nonlocal succeeded

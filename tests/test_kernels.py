@@ -126,7 +126,7 @@ def test_splat_equals_the_reference(deterministic, reach):
     assert_close(splat(tensors, deterministic), reference(tensors), 5e-5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     height=st.integers(1, 5),
     width=st.integers(1, 5),

@@ -95,7 +95,7 @@ schedules = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 24), st.sets(st.integers(1, 23), max_size=3), schedules)
 def test_every_picture_is_the_schedules_and_nothing_is_done_twice(
     count: int, cuts: set[int], options: ScheduleOptions
@@ -175,7 +175,7 @@ def test_blend_is_the_rounded_weighted_mean() -> None:
         assert np.abs(blend.download(picture).astype(float) - expected).max() <= 0.5 + 1e-2
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=8), schedules)
 def test_holds_change_no_picture_and_save_work(holds: list[int], options: ScheduleOptions) -> None:
     drawings = [drawing for drawing, length in enumerate(holds) for _ in range(length)]

@@ -40,7 +40,7 @@ def decoded(film: Film, frames: list[Item]) -> list[Decoded | End]:
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(inputs(smallest=1), options(passes=3), st.data())
 def test_pictures_of_a_range(frames: list[Item], options: ScheduleOptions, data: st.DataObject) -> None:
     film, hold = film_of(frames), data.draw(st.booleans())
@@ -61,7 +61,7 @@ def test_pictures_of_a_range(frames: list[Item], options: ScheduleOptions, data:
     assert all(np.array_equal(m.pixels, w.pixels) for m, w in zip(made, whole[first:last], strict=True))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(inputs(smallest=1), options(passes=3), st.data())
 def test_pictures_with_holes_between_them(frames: list[Item], options: ScheduleOptions, data: st.DataObject) -> None:
     hold = data.draw(st.booleans())

@@ -87,7 +87,7 @@ def test_rate_positions_equal_the_reference() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(inputs(), options())
 def test_outputs_follow_the_rule(frames: list[Item], options: ScheduleOptions) -> None:
     make = Expressions()
@@ -113,7 +113,7 @@ def test_scenes_of_every_length(n: int, target: tuple[int | None, Fraction | Non
             assert [(make.of(out.node), out.pts) for out in outputs] == expected(frames, options, make)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(inputs(largest=40), options(), st.sampled_from([FILM, Fraction(25), Fraction(60000, 1001)]))
 def test_counts_of_constant_rates(frames: list[Item], options: ScheduleOptions, rate: Fraction) -> None:
     count = len(frames) - 1
@@ -127,7 +127,7 @@ def test_counts_of_constant_rates(frames: list[Item], options: ScheduleOptions, 
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(inputs(), options())
 def test_order_and_scenes(frames: list[Item], options: ScheduleOptions) -> None:
     make = Expressions()

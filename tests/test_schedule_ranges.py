@@ -27,7 +27,7 @@ def sources(node: Node) -> set[int]:
     return {node.index} if isinstance(node, Source) else sources(node.left) | sources(node.right)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(inputs(smallest=1), options(passes=4), st.data())
 def test_a_range_equals_its_part_of_the_plan(frames: list[Item], options: ScheduleOptions, data: st.DataObject) -> None:
     film = film_of(frames)
@@ -43,7 +43,7 @@ def test_a_range_equals_its_part_of_the_plan(frames: list[Item], options: Schedu
         assert film.contexts([(first, last)], options)[0] == (min(needed), max(needed) + 1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(inputs(smallest=1), options(passes=4))
 def test_times_and_counts_are_those_of_the_plan(frames: list[Item], options: ScheduleOptions) -> None:
     film = film_of(frames)

@@ -20,7 +20,7 @@ from afitrt.schedule import Frame, Mix, Node, Source, Summary, plan, summarise
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(inputs(), options())
 def test_every_node_is_released_once_and_not_used_again(frames: list[Item], options: ScheduleOptions) -> None:
     made: set[Node] = set()
@@ -33,7 +33,7 @@ def test_every_node_is_released_once_and_not_used_again(frames: list[Item], opti
     assert set(released) == made | {Source(k) for k in range(len(frames) - 1)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(inputs(largest=9, smallest=1), options(passes=3), st.data())
 def test_release_is_not_late(frames: list[Item], options: ScheduleOptions, data: st.DataObject) -> None:
     read = data.draw(st.integers(1, len(frames) - 1))
@@ -52,7 +52,7 @@ def test_release_is_not_late_at_any_frame_of_a_scene(n: int, target: int | Fract
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(inputs(), options())
 def test_look_ahead(frames: list[Item], options: ScheduleOptions) -> None:
     pts = [item.pts for item in frames]
@@ -64,7 +64,7 @@ def test_look_ahead(frames: list[Item], options: ScheduleOptions) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(inputs(), options())
 def test_a_pair_is_asked_for_in_one_step(frames: list[Item], options: ScheduleOptions) -> None:
     made: set[Node] = set()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from video_helpers import BUNDLED, facts, pattern, payload
 
@@ -101,7 +101,6 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out.mp4").exists()
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(100, 10**7), min_size=1, max_size=20),
     st.fractions(0, 100, max_denominator=100_000),

@@ -61,7 +61,6 @@ def test_small_file():
         max_size=4,
     )
 )
-@settings(deadline=None)
 def test_any_tensors(tensors):
     assert_equal(read_pickle(files.saved(tensors), "any"), tensors)
 
@@ -200,7 +199,7 @@ def test_foreign_zips(members, reason):
 
 
 @given(st.lists(st.tuples(st.integers(0, len(SMALL_FILE) - 1), st.integers(1, 255)), min_size=1, max_size=4))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_flipped_bytes_of_the_file(flips):
     data = bytearray(SMALL_FILE)
     for position, mask in flips:
@@ -213,7 +212,7 @@ def test_flipped_bytes_of_the_file(flips):
 
 
 @given(st.data())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_flipped_bytes_of_the_index(data):
     """Under a correct checksum any index is possible: it gives FP32 arrays or ArtefactError."""
     with zipfile.ZipFile(io.BytesIO(SMALL_FILE)) as archive:
