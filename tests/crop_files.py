@@ -5,10 +5,13 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from matroska_elements import COLOUR, SEGMENT, TRACK_ENTRY, TRACKS, VIDEO, find_element
 from video_helpers import X264, ffmpeg
 
+from afitrt.video.matroska import SEGMENT, TRACKS, VOID, element, within
+from afitrt.video.matroska_patch import ENTRY
+
 TAGGED = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+VIDEO, COLOUR = 0xE0, 0x55B0
 SIDES = {"left": 0x54CC, "right": 0x54DD, "above": 0x54BB, "below": 0x54AA}
 
 
@@ -21,11 +24,10 @@ def cropped_matroska(path: Path, **sides: int) -> Path:
     """192x128 in Matroska, with PixelCrop elements in the place of its Colour element."""
     ffmpeg(*source("192x128", TAGGED), *X264, "-g", 1, path)
     data = path.read_bytes()
-    colour = find_element(data, SEGMENT, TRACKS, TRACK_ENTRY, VIDEO, COLOUR)
-    room = colour.end - colour.begin
-    crops = b"".join(SIDES[side].to_bytes(2, "big") + b"\x81" + bytes([count]) for side, count in sides.items())
-    void = bytes([0xEC, 0x80 | (room - len(crops) - 2)]) + bytes(room - len(crops) - 2)
-    path.write_bytes(data[: colour.begin] + crops + void + data[colour.end :])
+    colour = element(COLOUR, within(data, SEGMENT, TRACKS, ENTRY, VIDEO, COLOUR)[0])
+    crops = b"".join(element(SIDES[side], count) for side, count in sides.items())
+    assert data.count(colour) == 1
+    path.write_bytes(data.replace(colour, crops + element(VOID, bytes(len(colour) - len(crops) - 2))))
     return path
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from command import afitrt
-from matroska_elements import SEGMENT, TRACK_ENTRY, TRACKS, element, find_element
 from video_helpers import X264, ffmpeg, packets, pattern
 
 from afitrt.video import find
+from afitrt.video.matroska import SEGMENT, TRACKS, element, with_elements
+from afitrt.video.matroska_patch import ENTRY
 
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
 KEY, KID = "76a6c65c5ea762046bd749a2e632ccbb", "a7e61c373e219033c21091fa607bf3b8"
@@ -50,16 +51,11 @@ def test_encrypted_sound_is_named_with_the_option_that_leaves_it_out(tmp_path: P
 def test_encrypted_matroska_is_called_so(tmp_path: Path, suffix: str) -> None:
     encode = ("-c:v", "libvpx", "-deadline", "realtime") if suffix == "webm" else X264
     whole = pattern(tmp_path / f"whole.{suffix}", *encode, seconds=0.48)
-    data, source = whole.read_bytes(), tmp_path / f"in.{suffix}"
-    key = element("47E2", bytes.fromhex(KID))
-    rule = element("5035", element("47E1", b"\x05"), key)
-    encodings = element("6D80", element("6240", element("5033", b"\x01"), rule))
-    # The first track again, with the rule inside.
-    segment, old = find_element(data, SEGMENT), find_element(data, SEGMENT, TRACKS)
-    entry = find_element(data, SEGMENT, TRACKS, TRACK_ENTRY)
-    tracks = element("1654AE6B", element("AE", data[entry.body : entry.end], encodings))
-    whole_body = element("18538067", data[segment.body : old.begin], tracks, data[old.end : segment.end])
-    source.write_bytes(data[: segment.begin] + whole_body + data[segment.end :])
+    key = element(0x47E2, bytes.fromhex(KID))
+    rule = element(0x5035, element(0x47E1, 5) + key)
+    encoding = element(0x6240, element(0x5033, 1) + rule)
+    source = tmp_path / f"in.{suffix}"
+    source.write_bytes(with_elements(whole.read_bytes(), {0x6D80: encoding}, SEGMENT, TRACKS, ENTRY))
     ran = afitrt("interpolate", source, *FAST)
     assert ran.code == 3 and "its video (track 0) is encrypted" in ran.err, ran.err
 

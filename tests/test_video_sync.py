@@ -9,11 +9,14 @@ import av
 import numpy as np
 import pytest
 from command import afitrt
-from matroska_elements import CODEC_DELAY, SEGMENT, TRACK_ENTRY, TRACKS, find_element
 from video_helpers import BUNDLED, ffmpeg
+
+from afitrt.video.matroska import SEGMENT, TRACKS, VOID, element, within
+from afitrt.video.matroska_patch import ENTRY
 
 pytestmark = pytest.mark.slow
 
+CODEC_DELAY = 0x56AA
 FLASH = 0.6
 FAST = ("--model", "blend", "--codec", "libx264", "--preset", "ultrafast")
 SOURCES = [
@@ -32,9 +35,9 @@ def flashing(path: Path, codec: str, delay: bool, begin: float = 0) -> Path:
     ffmpeg(*inputs, "-c:v", *coded, "-c:a", codec, "-b:a", "128k", path)
     if not delay:
         data = path.read_bytes()
-        place = find_element(data, SEGMENT, TRACKS, TRACK_ENTRY, CODEC_DELAY)
-        void = bytes([0xEC, 0x80 | place.end - place.begin - 2])
-        path.write_bytes(data[: place.begin] + void + bytes(place.end - place.begin - 2) + data[place.end :])
+        told = element(CODEC_DELAY, within(data, SEGMENT, TRACKS, ENTRY, CODEC_DELAY)[0])
+        assert data.count(told) == 1
+        path.write_bytes(data.replace(told, element(VOID, bytes(len(told) - 2))))
     return path
 
 

@@ -161,7 +161,7 @@ def _top(file: IO[bytes]) -> Iterator[tuple[int, int, int, int]]:
     waiting = [start]
     while waiting and len(seen) < MOST_ELEMENTS:
         place = waiting.pop(0)
-        while place < length and place not in seen and (head := _read_head(file, place)):
+        while place not in seen and (head := _read_head(file, place)):
             seen.add(place)
             ident, size, width = head
             if ident == CLUSTER or size == UNKNOWN or place + width + size > length:
@@ -185,7 +185,7 @@ def _segment(file: IO[bytes]) -> int:
 
 
 def _read_head(file: IO[bytes], place: int) -> tuple[int, int, int] | None:
-    # A damaged size may point farther than any file reaches, and a seek there fails.
+    # A damaged size or position may point farther than any file reaches, and a seek there fails.
     if place >= file.seek(0, os.SEEK_END):
         return None
     file.seek(place)
